@@ -1,0 +1,123 @@
+"""What is looked at before the first step of `fit`: do the data fit the model, its output and its loss?
+
+Arrays are looked at whole; of a `tf.data.Dataset`, a `PyDataset` or a `DataLoader`, the first batch; a generator, which
+would lose what is taken from it, not at all.
+"""
+
+import contextlib
+import warnings
+
+import keras
+import numpy as np
+
+
+@contextlib.contextmanager
+def named(name):
+    """Puts the name of a model or recipe before the message of a `ValueError` raised within."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}").with_traceback(error.__traceback__) from None
+
+
+def batches(x, y=None):
+    """The batches of whatever `fit` takes, as pairs of arrays; arrays are one batch.
+
+    Nothing from a generator, which would lose what is taken from it, nor of a dictionary of inputs.
+    """
+    if hasattr(x, "__next__") or isinstance(x, dict):
+        return
+    if isinstance(x, keras.utils.PyDataset):
+        x = (x[index] for index in range(len(x)))
+    elif not (hasattr(x, "element_spec") or type(x).__name__ == "DataLoader"):
+        x = [(x, y)]
+    for batch in x:
+        batch_x, batch_y, _ = keras.utils.unpack_x_y_sample_weight(tuple(batch) if isinstance(batch, list) else batch)
+        if isinstance(batch_x, dict):
+            return
+        yield as_array(batch_x), None if batch_y is None else as_array(batch_y)
+
+
+def as_array(values):
+    if isinstance(values, np.ndarray):
+        return values
+    return np.asarray(values) if isinstance(values, list | tuple) or hasattr(values, "iloc") else keras.ops.convert_to_numpy(values)
+
+
+def check_fit(model, x, y):
+    """Raises a `ValueError` that says what was expected and what came."""
+    first = next(batches(x, y), None)
+    if first is None:
+        if hasattr(x, "cardinality"):
+            raise ValueError("the data set is empty: it holds no batch.")
+        return
+    x, y = first
+    if x.dtype == object:
+        raise ValueError(f"x holds Python objects (first: {x.reshape(-1)[0]!r}), not numbers; recipes.data.load encodes tables.")
+    if len(x) == 0:
+        raise ValueError("x is empty: there is no example to learn from.")
+    expected = model.input_shape[1:]
+    if len(x.shape[1:]) != len(expected) or any(e not in (None, s) for e, s in zip(expected, x.shape[1:], strict=True)):
+        raise ValueError(f"x must have the shape (examples, {', '.join(map(str, expected))}), not {x.shape}.")
+    check_finite(x, "x")
+    if model.recipe.get("data") == "images" and x.dtype.kind == "f" and x.max() <= 1.0:
+        warnings.warn(
+            f"{model.name}: the pixels of x lie between {x.min():g} and {x.max():g}. This model rescales 0..255 itself: "
+            "give it the original pixels, or make it with rescale=False.",
+            stacklevel=4,
+        )
+    if y is None:
+        return
+    if len(y) != len(x):
+        raise ValueError(f"x and y must have as many examples as each other, not {len(x)} and {len(y)}.")
+    check_finite(y, "y")
+    for loss, check in LABELS.items():
+        if isinstance(model.loss, loss):
+            check(y, model.output_shape)
+
+
+def check_finite(values, name):
+    # A sum is finite where all values are, and needs no copy; where it overflows, look closer.
+    if values.dtype.kind == "f" and not np.isfinite(values.sum()):
+        bad = ~np.isfinite(values)
+        if bad.any():
+            rows = np.flatnonzero(bad.reshape(len(values), -1).any(axis=1))
+            raise ValueError(
+                f"{name} holds {bad.sum()} values that are NaN or infinite, in {len(rows)} examples, the first at index "
+                f"{rows[0]}. Remove or replace them: one such value makes every weight NaN."
+            )
+
+
+def check_classes(y, output_shape):
+    classes, rank = output_shape[-1], len(output_shape)
+    if y.ndim == rank and y.shape[-1] == classes > 1:
+        raise ValueError(f"y must hold class numbers 0..{classes - 1}; it has the shape {y.shape}, as one-hot labels have. "
+                         "Use y.argmax(axis=-1).")
+    if y.dtype.kind not in "iub" and not np.all(y == np.floor(y)):
+        raise ValueError(f"y must hold class numbers 0..{classes - 1}, not fractions; for numbers use task='regression'.")
+    low, high = y.min(), y.max()
+    if low < 0 or high >= classes:
+        raise ValueError(f"y must hold class numbers 0..{classes - 1}, since the model has {classes} outputs; "
+                         f"it holds {low}..{high}." + (" Do the labels start at 1?" if low == 1 and high == classes else ""))
+
+
+def check_probabilities(y, output_shape):
+    check_width(y, output_shape)
+    low, high = y.min(), y.max()
+    if low < 0 or high > 1:
+        raise ValueError(f"y must lie between 0 and 1 (a sigmoid answers with probabilities); it holds {low}..{high}."
+                         " For more than two classes use task='multiclass'.")
+
+
+def check_width(y, output_shape):
+    outputs = output_shape[-1]
+    if not (y.ndim == len(output_shape) and y.shape[-1] == outputs) and not (y.ndim == len(output_shape) - 1 and outputs == 1):
+        shape = ", ".join(["examples", *map(str, output_shape[1:])])
+        raise ValueError(f"y must have the shape ({shape}), not {y.shape}.")
+
+
+LABELS = {
+    keras.losses.SparseCategoricalCrossentropy: check_classes,
+    keras.losses.BinaryCrossentropy: check_probabilities,
+    keras.losses.MeanSquaredError: check_width,
+}

@@ -1,0 +1,71 @@
+"""Tasks: what the last layer, the loss and the metrics are for each."""
+
+from dataclasses import dataclass
+
+import keras
+
+from ._model import RecipeModel
+from .parts.layers import Standardization
+from .parts.losses import SmoothedSparseCategoricalCrossentropy
+
+
+@dataclass(frozen=True)
+class Head:
+    activation: str
+    loss: object  # label smoothing -> loss
+    metrics: object  # -> metrics
+    objective: str  # what a search improves
+
+
+def sparse_loss(smoothing):
+    return SmoothedSparseCategoricalCrossentropy(smoothing) if smoothing else keras.losses.SparseCategoricalCrossentropy()
+
+
+def binary_loss(smoothing):
+    return keras.losses.BinaryCrossentropy(label_smoothing=smoothing)
+
+
+def squared_loss(smoothing):
+    if smoothing:
+        raise ValueError("label_smoothing is for classes; task='regression' has none. Leave it at 0.")
+    return keras.losses.MeanSquaredError()
+
+
+HEADS = {
+    "binary": Head("sigmoid", binary_loss, lambda: [keras.metrics.BinaryAccuracy("accuracy")], "val_accuracy"),
+    "multiclass": Head(
+        "softmax", sparse_loss, lambda: [keras.metrics.SparseCategoricalAccuracy("accuracy")], "val_accuracy"
+    ),
+    "multilabel": Head("sigmoid", binary_loss, lambda: [keras.metrics.BinaryAccuracy("accuracy")], "val_accuracy"),
+    "regression": Head("linear", squared_loss, lambda: [keras.metrics.MeanAbsoluteError("mae")], "val_loss"),
+}
+
+
+def head(inputs, features, task, outputs):
+    """The finished network: an output layer for the task on the last axis of `features`, in float32 whatever the rest."""
+    answer = keras.layers.Dense(outputs, HEADS[task].activation, dtype="float32", name="predictions")(features)
+    if task == "regression":
+        # Labels may have any unit and size: the network learns the standardised number.
+        answer = Standardization(invert=True, name="units")(answer)
+    return RecipeModel(inputs, answer)
+
+
+def check_outputs(task, outputs):
+    """Refuses a number of outputs that the task cannot have."""
+    if task == "binary" and outputs != 1:
+        raise ValueError(f"outputs={outputs}: task='binary' has one output, the probability of class 1. "
+                         f"Use outputs=1, or task='multiclass' with a class for each output.")
+    if task == "multiclass" and outputs < 2:
+        raise ValueError("outputs=1: task='multiclass' needs two classes or more, since a softmax over one is always 1. "
+                         "Use task='binary' for yes or no, task='regression' for a number.")
+
+
+def compile_for_task(model, task, training):
+    """Compiles a model for its task with the training settings."""
+    model.compile(
+        optimizer=training.build_optimizer(),
+        loss=HEADS[task].loss(training.label_smoothing),
+        metrics=HEADS[task].metrics(),
+        jit_compile=training.jit_compile,
+        steps_per_execution=training.steps_per_execution,
+    )

@@ -1,0 +1,98 @@
+"""Training settings: the same for every recipe, stated once. A recipe says only where its own defaults differ."""
+
+from dataclasses import dataclass, fields
+from typing import Annotated, get_type_hints
+
+import keras
+
+from ._kinds import Choice, Integer, Real
+from .parts.schedules import SHAPES, PlannedSchedule
+
+OPTIMIZERS = {
+    "adam": keras.optimizers.Adam,
+    "adamw": keras.optimizers.AdamW,
+    "sgd": lambda **settings: keras.optimizers.SGD(momentum=0.9, nesterov=True, **settings),
+    "rmsprop": keras.optimizers.RMSprop,
+    "nadam": keras.optimizers.Nadam,
+    "adagrad": keras.optimizers.Adagrad,
+    "adadelta": keras.optimizers.Adadelta,
+    "adamax": keras.optimizers.Adamax,
+    "adafactor": keras.optimizers.Adafactor,
+    "lamb": keras.optimizers.Lamb,
+    "lion": keras.optimizers.Lion,
+}
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a recipe's model learns; every field may be given to any recipe as a keyword.
+
+    optimizer: the rule that turns gradients into steps; "sgd" has Nesterov momentum 0.9.
+    learning_rate: the step size, at its peak where a schedule varies it.
+    weight_decay: the share of each weight taken off per step, times the learning rate (decoupled: Loshchilov and
+        Hutter, 2019, arXiv:1711.05101). Biases and normalisation weights are left alone. None is the optimizer's own:
+        0.004 for "adamw", nothing for the others.
+    schedule: the course of the learning rate over the whole of `fit`.
+    warmup: the share of all steps in which the rate rises from zero.
+    clip_norm: the largest norm that all gradients together may have.
+    label_smoothing: the share of a label spread evenly over all classes (Szegedy et al., 2016, arXiv:1512.00567).
+    accumulate: the number of batches whose gradients are averaged into one step.
+    ema: the momentum of an exponential moving average of the weights, which `fit` leaves in the model; 0 is off.
+    precision: the Keras dtype policy; "auto" is the one that `keras.config` has.
+    jit_compile: whether XLA compiles the step; "auto" leaves it to Keras.
+    steps_per_execution: the number of batches in one call of the compiled step.
+    """
+
+    optimizer: Annotated[str, Choice(*OPTIMIZERS)] = "adam"
+    learning_rate: Annotated[float, Real(0, search=(1e-4, 1e-1), log=True)] = 1e-3
+    weight_decay: Annotated[float, Real(0)] = None
+    schedule: Annotated[str, Choice(*SHAPES)] = "constant"
+    warmup: Annotated[float, Real(0, 1, below=True)] = 0.0
+    clip_norm: Annotated[float, Real(1e-8)] = None
+    label_smoothing: Annotated[float, Real(0, 1, below=True)] = 0.0
+    accumulate: Annotated[int, Integer(1)] = 1
+    ema: Annotated[float, Real(0, 1, below=True)] = 0.0
+    precision: Annotated[str, Choice("auto", "float32", "mixed_bfloat16", "mixed_float16")] = "auto"
+    jit_compile: Annotated[bool, Choice("auto", True, False)] = "auto"
+    steps_per_execution: Annotated[int, Integer(1)] = 1
+
+    def build_optimizer(self):
+        """The Keras optimizer of these settings."""
+        rate = self.learning_rate
+        if self.schedule != "constant" or self.warmup:
+            rate = PlannedSchedule(rate, self.schedule, self.warmup)
+        decay = {} if self.weight_decay is None else {"weight_decay": self.weight_decay}
+        optimizer = OPTIMIZERS[self.optimizer](
+            learning_rate=rate,
+            **decay,
+            global_clipnorm=self.clip_norm,
+            gradient_accumulation_steps=self.accumulate if self.accumulate > 1 else None,
+            use_ema=self.ema > 0,
+            ema_momentum=self.ema or 0.99,
+        )
+        decay_kernels_only(optimizer)
+        return optimizer
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """How long and in what portions a model is fitted, where a search or the command line does the fitting.
+
+    epochs: the largest number of passes over the training data; early stopping may end it sooner.
+    batch_size: the number of examples in a step, over all devices together.
+    """
+
+    epochs: Annotated[int, Integer(1, search=(5, 50), log=True)] = 20
+    batch_size: Annotated[int, Choice(8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, search=(32, 64, 128, 256))] = 64
+
+
+def kinds_of(settings):
+    """The kind of each field of `Training` or `Fitting`."""
+    hints = get_type_hints(settings, include_extras=True)
+    return {field.name: hints[field.name].__metadata__[0] for field in fields(settings)}
+
+
+def decay_kernels_only(optimizer):
+    """Leaves biases and normalisation weights out of weight decay. Keras does not save that, so loading repeats it."""
+    if optimizer.weight_decay:
+        optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])

@@ -1,0 +1,56 @@
+"""Layers that Keras does not have, or has with a trap."""
+
+import keras
+import numpy as np
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("keras_cookbook")
+class Standardization(keras.layers.Layer):
+    """Shifts and scales each feature, on the last axis, to mean 0 and deviation 1 in the training data.
+
+    `keras.layers.Normalization` keeps both as constants of the compiled function, which `set_weights` does not reach;
+    here they are weights. Before `adapt` the layer changes nothing. A feature that never varied is only shifted.
+
+    Args:
+        invert: whether the layer goes the other way, from a standardised number to the units of the training labels.
+    """
+
+    def __init__(self, invert=False, **kwargs):
+        # Features of any scale come in, more than half precision can hold.
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        self.invert = invert
+
+    def build(self, input_shape):
+        shape = input_shape[-1:]
+        self.mean = self.add_weight(shape=shape, initializer="zeros", trainable=False, name="mean")
+        self.deviation = self.add_weight(shape=shape, initializer="ones", trainable=False, name="deviation")
+        self.count = self.add_weight(shape=(), initializer="zeros", trainable=False, dtype="float32", name="count")
+
+    def call(self, inputs):
+        if self.invert:
+            return inputs * self.deviation + self.mean
+        return (inputs - self.mean) / self.deviation
+
+    def get_config(self):
+        return {**super().get_config(), "invert": self.invert}
+
+    @property
+    def adapted(self):
+        return bool(ops.convert_to_numpy(self.count) > 0)
+
+    def adapt(self, batches):
+        """Learns mean and deviation from an iterable of arrays (examples, ..., features)."""
+        count, mean, squares = 0, 0.0, 0.0
+        for batch in batches:
+            batch = np.asarray(batch, "float64").reshape(-1, *self.mean.shape)
+            total = count + len(batch)
+            off = batch.mean(axis=0) - mean
+            mean = mean + off * len(batch) / total
+            squares = squares + batch.var(axis=0) * len(batch) + off**2 * count * len(batch) / total
+            count = total
+        deviation = np.sqrt(squares / count)
+        # Rounding leaves a constant feature a deviation a little above zero.
+        self.deviation.assign(np.where(deviation <= 1e-7 * np.abs(mean), 1.0, deviation))
+        self.mean.assign(mean)
+        self.count.assign(count)

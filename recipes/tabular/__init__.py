@@ -1,0 +1,5 @@
+"""Rows of features."""
+
+from .mlp import mlp
+
+__all__ = ["mlp"]

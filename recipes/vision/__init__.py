@@ -1,0 +1,6 @@
+"""Images."""
+
+from .cnn import cnn
+from .resnet import resnet
+
+__all__ = ["cnn", "resnet"]

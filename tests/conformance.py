@@ -1,0 +1,347 @@
+"""What every recipe must do. Each property is a function that takes a `Case` and asserts; `PROPERTIES` holds them all.
+
+They are functions and not tests so that the suite itself can be tested: `test_planted_faults.py` runs them on recipes
+that are broken on purpose.
+"""
+
+import dataclasses
+import inspect
+import json
+import random
+import re
+import subprocess
+import sys
+import tempfile
+
+import keras
+import numpy as np
+import pytest
+
+from keras_cookbook.recipes._kinds import Axes, Choice, Number
+
+PROPERTIES = {}
+TASKS = {"binary": 1, "multiclass": 3, "multilabel": 3, "regression": 2}
+BACKEND = keras.backend.backend()
+
+
+def prop(check):
+    PROPERTIES[check.__name__] = check
+    return check
+
+
+def tiny_rows(rng):
+    signal = rng.normal(size=(96, 3))
+    return np.hstack([signal, rng.normal(size=(96, 3))]).astype("float32") * 10 + 5, signal
+
+
+def tiny_images(rng):
+    signal = rng.normal(size=(96, 3))
+    images = np.clip(rng.normal(100, 10, size=(96, 8, 8, 3)) + 60 * signal[:, None, None, :], 0, 255)
+    return images.astype("uint8"), signal
+
+
+#: Kind of data -> examples that can be learnt in a few steps, and the three hidden numbers that decide the labels.
+TINY = {"rows": tiny_rows, "images": tiny_images}
+
+
+class Case:
+    """A recipe at its smallest size, with data for each task."""
+
+    def __init__(self, factory):
+        self.factory, self.entry = factory, factory.recipe
+        self.x, self.signal = TINY[self.entry.data](np.random.default_rng(0))
+        # Where a size may be searched, the smallest worth searching.
+        self.small = {
+            name: argument.kind.search[0]
+            for name, argument in self.entry.arguments.items()
+            if isinstance(argument.kind, Number) and argument.kind.search
+        }
+
+    def labels(self, task):
+        s = self.signal
+        return {
+            "binary": (s[:, 0] > 0).astype("int32"),
+            "multiclass": s.argmax(axis=1).astype("int32"),
+            "multilabel": (s > 0).astype("int32"),
+            "regression": s[:, :2].astype("float32"),
+        }[task]
+
+    def make(self, task="multiclass", **arguments):
+        return self.factory(self.x.shape[1:], TASKS[task], task, **{**self.small, "seed": 1, **arguments})
+
+
+def weights(model):
+    return [keras.ops.convert_to_numpy(w) for w in model.weights]
+
+
+def same(a, b):
+    return len(a) == len(b) and all(np.array_equal(v, w) for v, w in zip(a, b, strict=True))
+
+
+@prop
+def is_compiled_and_named(case):
+    model = case.make()
+    assert isinstance(model, keras.Model)
+    assert model.compiled
+    assert model.name == case.entry.name
+    assert case.make(name="mine").name == "mine"
+    assert not case.make(compile=False).compiled
+
+
+@prop
+def remembers_its_call(case):
+    model = case.make(learning_rate=0.0123)
+    call = json.loads(json.dumps(model.recipe))
+    again = case.factory(**call["arguments"], **call["training"], seed=call["seed"])
+    assert same(weights(model), weights(again))
+    assert fingerprint(model) == fingerprint(again)
+    assert call["training"]["learning_rate"] == 0.0123
+    assert call["versions"]["keras"] == keras.__version__
+
+
+@prop
+def learns_every_task(case):
+    for task in TASKS:
+        model = case.make(task)
+        before = [keras.ops.convert_to_numpy(w) for w in model.trainable_weights]
+        history = model.fit(case.x, case.labels(task), batch_size=16, epochs=5, verbose=0).history["loss"]
+        assert np.isfinite(history).all(), f"{task}: the loss is not finite: {history}"
+        assert min(history[1:]) < history[0], f"{task}: the loss does not fall: {history}"
+        for weight, old in zip(model.trainable_weights, before, strict=True):
+            assert not np.array_equal(keras.ops.convert_to_numpy(weight), old), f"{task}: {weight.path} never moves"
+
+
+@prop
+def answers_as_its_task_demands(case):
+    for task, outputs in TASKS.items():
+        answer = case.make(task).predict(case.x, verbose=0)
+        assert answer.shape == (len(case.x), outputs)
+        assert np.isfinite(answer).all(), f"{task}: answers are not finite"
+        if task != "regression":
+            assert answer.min() >= 0
+            assert answer.max() <= 1
+        if task == "multiclass":
+            np.testing.assert_allclose(answer.sum(axis=1), 1, atol=1e-5)
+
+
+@prop
+def evaluate_reports_a_loss(case):
+    for task in TASKS:
+        logs = case.make(task).evaluate(case.x, case.labels(task), verbose=0, return_dict=True)
+        assert "loss" in logs
+        assert len(logs) >= 2, f"{task}: no metric beside the loss"
+        assert np.isfinite(list(logs.values())).all(), f"{task}: {logs}"
+
+
+LOAD = """
+import sys, keras, numpy as np
+from keras_cookbook import recipes
+model = keras.saving.load_model(sys.argv[1] + "/model.keras")
+assert model.recipe["name"] == sys.argv[2], model.recipe
+x, y = np.load(sys.argv[1] + "/x.npy"), np.load(sys.argv[1] + "/y.npy")
+np.save(sys.argv[1] + "/answer.npy", model.predict(x, verbose=0))
+model.fit(x, y, verbose=0)
+"""
+
+
+@prop
+def survives_saving(case):
+    model = case.make(schedule="cosine", weight_decay=1e-3, label_smoothing=0.1)
+    y = case.labels("multiclass")
+    model.fit(case.x, y, epochs=2, verbose=0)
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(folder + "/model.keras")
+        np.save(folder + "/x.npy", case.x)
+        np.save(folder + "/y.npy", y)
+        code = [sys.executable, "-c", LOAD, folder, case.entry.name]
+        run = subprocess.run(code, capture_output=True, text=True, cwd=folder, check=False)
+        assert run.returncode == 0, run.stderr[-3000:]
+        np.testing.assert_allclose(
+            np.load(folder + "/answer.npy"), model.predict(case.x, verbose=0), rtol=1e-5, atol=1e-6
+        )
+
+
+@prop
+def compiled_agrees_with_eager(case):
+    # On PyTorch Keras compiles through dynamo, which takes minutes: there, plain and eager are compared.
+    compiled, eager = case.make(jit_compile=BACKEND != "torch"), case.make()
+    eager.run_eagerly = True
+    compiled.fit(case.x, case.labels("multiclass"), epochs=1, verbose=0)
+    eager.set_weights(compiled.get_weights())
+    np.testing.assert_allclose(
+        compiled.predict(case.x, verbose=0), eager.predict(case.x, verbose=0), rtol=1e-3, atol=1e-4
+    )
+
+
+@prop
+def half_precision_gives_finite_float32(case):
+    for precision in ("mixed_bfloat16", "mixed_float16"):
+        before = keras.config.dtype_policy().name
+        model = case.make(precision=precision)
+        assert keras.config.dtype_policy().name == before, "the global dtype policy has changed"
+        kinds = {layer.compute_dtype for layer in model.layers if layer.weights and layer is not model.layers[-1]}
+        assert precision.removeprefix("mixed_") in kinds, f"no layer computes in {precision}"
+        assert model.outputs[0].dtype == "float32"
+        loss = model.fit(case.x, case.labels("multiclass"), batch_size=32, epochs=2, verbose=0).history["loss"]
+        assert np.isfinite(loss).all(), f"{precision}: loss {loss}"
+        answer = model.predict(case.x, verbose=0)
+        assert answer.dtype == np.float32
+        assert np.isfinite(answer).all()
+
+
+@prop
+def same_seed_same_model(case):
+    state = random.getstate()
+    one = case.make(seed=7)
+    assert random.getstate() == state, "building a model moves Python's random generator"
+    random.random()
+    np.random.default_rng().random()
+    two, other = case.make(seed=7), case.make(seed=8)
+    assert same(weights(one), weights(two)), "the same seed gives other weights"
+    assert not same(weights(one), weights(other)), "another seed gives the same weights"
+    for model in (one, two):
+        model.fit(case.x, case.labels("multiclass"), shuffle=False, verbose=0)
+    for a, b in zip(weights(one), weights(two), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5, err_msg="the same seed trains to other weights")
+
+
+@prop
+def answer_does_not_depend_on_the_batch(case):
+    model = case.make()
+    whole = model.predict(case.x, verbose=0)
+    order = np.random.default_rng(0).permutation(len(case.x))
+    np.testing.assert_allclose(model.predict(case.x[order], verbose=0), whole[order], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(model.predict(case.x[:1], verbose=0), whole[:1], rtol=1e-4, atol=1e-5)
+
+
+@prop
+def defaults_lie_in_their_range(case):
+    for name, argument in (case.entry.arguments | case.entry.settings).items():
+        if argument.default is inspect.Parameter.empty:
+            continue
+        argument.check(argument.default)
+        search = argument.kind.search
+        if isinstance(argument.kind, Number) and search:
+            assert all(argument.kind.legal(value) for value in search), f"{name}: {search} is not legal throughout"
+            assert search[0] <= argument.default <= search[1], f"{name}: {argument.default} is outside {search}"
+        elif search:
+            assert argument.default in search, f"{name}: {argument.default!r} is not in {search}"
+
+
+def others(argument):
+    """Legal values other than the default."""
+    kind, default = argument.kind, argument.default
+    if isinstance(kind, Choice):
+        return [value for value in kind.values if value is not default]
+    low, high = kind.search or (kind.low, kind.high or kind.low + 10)
+    candidates = [low, high, low + (high - low) / 2]
+    if isinstance(kind.low, int) and isinstance(default, int):
+        candidates = [default + 1, max(kind.low, default - 1)]
+    return [kind.plain(value) for value in candidates if kind.legal(kind.plain(value)) and value != default]
+
+
+def fingerprint(model):
+    """The whole model and how it is compiled, as text, without the weights."""
+    config = model.get_config()
+    config.pop("recipe")
+    text = json.dumps([config, model.get_compile_config()], default=str)
+    # Keras counts layers and optimizers over the life of the process: conv2d, conv2d_1, ...
+    return re.sub(r'(?<=[a-z0-9])_\d+(?=["/])', "", text)
+
+
+@prop
+def every_argument_changes_something(case):
+    entry = case.entry
+    for name, argument in (entry.arguments | entry.settings).items():
+        if name in ("input_shape", "outputs", "task"):
+            continue
+        given = {**case.small, name: case.small.get(name, argument.default)}
+        base = fingerprint(case.make(**given))
+        argument = dataclasses.replace(argument, default=given[name])
+        values = others(argument)
+        assert values, f"{name} has no other legal value"
+        assert any(fingerprint(case.make(**{**given, name: value})) != base for value in values), (
+            f"{name} changes nothing: {values}"
+        )
+
+
+def wrong(kind):
+    """A value that the kind refuses, for each way of being wrong."""
+    values = [object(), [], "nonsense"]
+    if isinstance(kind, Number):
+        values += [kind.low - 1, float("nan"), True]
+        values += [] if kind.high is None else [kind.high + 1]
+    if isinstance(kind, Axes):
+        values = [(), (0,) * len(kind.axes), ("a",), 5, (1,) * 9 if "..." not in kind.axes else (-1,)]
+    return [value for value in values if not kind.legal(value)]
+
+
+@prop
+def bad_arguments_raise(case):
+    name = case.entry.name
+    for argument, entry in (case.entry.arguments | case.entry.settings).items():
+        for value in wrong(entry.kind):
+            arguments = {"input_shape": case.x.shape[1:], "outputs": 3, argument: value}
+            with pytest.raises(ValueError, match=re.escape(name)) as error:
+                case.factory(**arguments)
+            assert argument in str(error.value), f"{argument}={value!r}: {error.value}"
+    for arguments, words in (
+        ({"learnin_rate": 0.1}, "'learning_rate'"),
+        ({"num_classes": 4}, "outputs"),
+        ({"task": "binary"}, "outputs"),
+        ({"task": "multi"}, "multiclass"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(name)) as error:
+            case.factory(case.x.shape[1:], 3, **arguments)
+        assert words in str(error.value)
+    with pytest.raises(ValueError, match="outputs"):
+        case.factory(case.x.shape[1:])
+
+
+@prop
+def other_names_of_outputs(case):
+    for alias in ("num_classes", "classes"):
+        assert case.factory(case.x.shape[1:], **{**case.small, alias: 5}).output_shape == (None, 5)
+
+
+@prop
+def data_that_do_not_fit_raise(case):
+    model = case.make()
+    before = weights(model)
+    y = case.labels("multiclass")
+    nan = case.x.astype("float32")
+    nan[3].flat[0] = np.nan
+    for x, labels, words in (
+        (case.x, y + 1, "0..2"),
+        (case.x, -y, "0..2"),
+        (case.x, np.eye(3)[y], "one-hot"),
+        (case.x, y[:-1], "95"),
+        (nan, y, "NaN"),
+        (case.x[:0], y[:0], "empty"),
+        (case.x[..., :-1], y, "shape"),
+        (case.x, y + 0.5, "fractions"),
+    ):
+        with pytest.raises(ValueError, match=words) as error:
+            model.fit(x, labels, verbose=0)
+        assert case.entry.name in str(error.value)
+    binary = case.make("binary")
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        binary.fit(case.x, y, verbose=0)
+    with pytest.raises(ValueError, match="shape"):
+        case.make("regression").fit(case.x, y, verbose=0)
+    assert same(weights(model), before), "something was learnt before the error"
+
+
+@prop
+def is_documented(case):
+    doc = inspect.getdoc(case.entry.build) or ""
+    first = doc.split("\n")[0]
+    assert re.match(r".+ \(.+, \d{4}\): .+\.$", first), f"the first line is not 'Name (Author, year): idea.': {first!r}"
+    for section in ("Fit on:", "Raises:"):
+        assert section in doc, f"no section {section!r}"
+    assert re.search(r"\d{4}.*(arXiv:\d{4}\.\d{5}|doi:10\.)", case.entry.paper), f"no source: {case.entry.paper!r}"
+    own = case.entry.arguments.keys() - {"input_shape", "outputs", "task", "activation"}
+    for name in own:
+        assert re.search(rf"^    {name}: ", doc, re.M), f"the argument {name} is not explained"
+
+

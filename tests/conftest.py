@@ -1,0 +1,20 @@
+"""Quiet TensorFlow, a picture backend without a screen, and the folder with real data where there is one."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """The folder of prepared real data sets: KERAS_COOKBOOK_DATA, or shared/data beside the checkout."""
+    folder = Path(os.environ.get("KERAS_COOKBOOK_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no prepared data in {folder}; set KERAS_COOKBOOK_DATA")
+    return folder
