@@ -1,1 +1,5 @@
+"""The command `cookbook`."""
 
+from .commands import main
+
+__all__ = ["main"]

@@ -2,7 +2,7 @@
 
 from . import data, parts
 from ._contract import get, recipe
-from ._contract import names as list  # noqa: A004 - recipes.list() is how it reads
+from ._contract import names as list
 from ._heads import head
 from ._kinds import Activation, Choice, Depth, Flag, Integer, Rate, Real, Shape, Size, Task, Width
 from ._model import RecipeModel
@@ -11,6 +11,6 @@ from .tabular import mlp
 from .vision import cnn, resnet
 
 __all__ = [
-    "Activation", "Choice", "Depth", "Fitting", "Flag", "Integer", "Rate", "Real", "RecipeModel", "Shape", "Size", "Task",
-    "Training", "Width", "cnn", "data", "get", "head", "list", "mlp", "parts", "recipe", "resnet",
+    "Activation", "Choice", "Depth", "Fitting", "Flag", "Integer", "Rate", "Real", "RecipeModel", "Shape", "Size",
+    "Task", "Training", "Width", "cnn", "data", "get", "head", "list", "mlp", "parts", "recipe", "resnet",
 ]  # fmt: skip

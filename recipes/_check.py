@@ -41,7 +41,11 @@ def batches(x, y=None):
 def as_array(values):
     if isinstance(values, np.ndarray):
         return values
-    return np.asarray(values) if isinstance(values, list | tuple) or hasattr(values, "iloc") else keras.ops.convert_to_numpy(values)
+    return (
+        np.asarray(values)
+        if isinstance(values, list | tuple) or hasattr(values, "iloc")
+        else keras.ops.convert_to_numpy(values)
+    )
 
 
 def check_fit(model, x, y):
@@ -53,7 +57,9 @@ def check_fit(model, x, y):
         return
     x, y = first
     if x.dtype == object:
-        raise ValueError(f"x holds Python objects (first: {x.reshape(-1)[0]!r}), not numbers; recipes.data.load encodes tables.")
+        raise ValueError(
+            f"x holds Python objects (first: {x.reshape(-1)[0]!r}), not numbers; recipes.data.load encodes tables."
+        )
     if len(x) == 0:
         raise ValueError("x is empty: there is no example to learn from.")
     expected = model.input_shape[1:]
@@ -62,8 +68,8 @@ def check_fit(model, x, y):
     check_finite(x, "x")
     if model.recipe.get("data") == "images" and x.dtype.kind == "f" and x.max() <= 1.0:
         warnings.warn(
-            f"{model.name}: the pixels of x lie between {x.min():g} and {x.max():g}. This model rescales 0..255 itself: "
-            "give it the original pixels, or make it with rescale=False.",
+            f"{model.name}: the pixels of x lie between {x.min():g} and {x.max():g}. This model rescales 0..255 "
+            "itself: give it the original pixels, or make it with rescale=False.",
             stacklevel=4,
         )
     if y is None:
@@ -83,35 +89,45 @@ def check_finite(values, name):
         if bad.any():
             rows = np.flatnonzero(bad.reshape(len(values), -1).any(axis=1))
             raise ValueError(
-                f"{name} holds {bad.sum()} values that are NaN or infinite, in {len(rows)} examples, the first at index "
-                f"{rows[0]}. Remove or replace them: one such value makes every weight NaN."
+                f"{name} holds {bad.sum()} values that are NaN or infinite, in {len(rows)} examples, the first at "
+                f"index {rows[0]}. Remove or replace them: one such value makes every weight NaN."
             )
 
 
 def check_classes(y, output_shape):
     classes, rank = output_shape[-1], len(output_shape)
     if y.ndim == rank and y.shape[-1] == classes > 1:
-        raise ValueError(f"y must hold class numbers 0..{classes - 1}; it has the shape {y.shape}, as one-hot labels have. "
-                         "Use y.argmax(axis=-1).")
+        raise ValueError(
+            f"y must hold class numbers 0..{classes - 1}; it has the shape {y.shape}, as one-hot labels have. "
+            "Use y.argmax(axis=-1)."
+        )
     if y.dtype.kind not in "iub" and not np.all(y == np.floor(y)):
-        raise ValueError(f"y must hold class numbers 0..{classes - 1}, not fractions; for numbers use task='regression'.")
+        raise ValueError(
+            f"y must hold class numbers 0..{classes - 1}, not fractions; for numbers use task='regression'."
+        )
     low, high = y.min(), y.max()
     if low < 0 or high >= classes:
-        raise ValueError(f"y must hold class numbers 0..{classes - 1}, since the model has {classes} outputs; "
-                         f"it holds {low}..{high}." + (" Do the labels start at 1?" if low == 1 and high == classes else ""))
+        raise ValueError(
+            f"y must hold class numbers 0..{classes - 1}, since the model has {classes} outputs; "
+            f"it holds {low}..{high}." + (" Do the labels start at 1?" if low == 1 and high == classes else "")
+        )
 
 
 def check_probabilities(y, output_shape):
     check_width(y, output_shape)
     low, high = y.min(), y.max()
     if low < 0 or high > 1:
-        raise ValueError(f"y must lie between 0 and 1 (a sigmoid answers with probabilities); it holds {low}..{high}."
-                         " For more than two classes use task='multiclass'.")
+        raise ValueError(
+            f"y must lie between 0 and 1 (a sigmoid answers with probabilities); it holds {low}..{high}."
+            " For more than two classes use task='multiclass'."
+        )
 
 
 def check_width(y, output_shape):
     outputs = output_shape[-1]
-    if not (y.ndim == len(output_shape) and y.shape[-1] == outputs) and not (y.ndim == len(output_shape) - 1 and outputs == 1):
+    if not (y.ndim == len(output_shape) and y.shape[-1] == outputs) and not (
+        y.ndim == len(output_shape) - 1 and outputs == 1
+    ):
         shape = ", ".join(["examples", *map(str, output_shape[1:])])
         raise ValueError(f"y must have the shape ({shape}), not {y.shape}.")
 

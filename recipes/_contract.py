@@ -5,7 +5,7 @@ import functools
 import importlib.metadata
 import inspect
 import random
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Annotated, get_args, get_origin, get_type_hints
 
 import keras
@@ -160,8 +160,8 @@ def recipe(*, data, paper="", training=None):
     """Registers a function as a recipe, under its own name.
 
     The function takes sizes and gives back an uncompiled network (`return head(inputs, features, task, outputs)`).
-    What users call has the training settings and `compile=`, `name=`, `seed=` besides, checks every argument against its
-    annotation, and compiles the network for its task.
+    What users call has the training settings and `compile=`, `name=`, `seed=` besides, checks every argument against
+    its annotation, and compiles the network for its task.
 
     Args:
         data: the kind of data it learns from, a key of `_kinds.DATA`.
@@ -210,7 +210,7 @@ def read_arguments(build, data):
 
 @contextlib.contextmanager
 def seeded(seed):
-    """Keras draws the seeds of initialisers and dropout from Python's generator: seed it, and give it back as it was."""
+    """Keras draws the seeds of initialisers and dropout from Python's generator: seeded here, and then as it was."""
     state = random.getstate()
     random.seed(seed)
     try:

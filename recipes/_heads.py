@@ -18,7 +18,9 @@ class Head:
 
 
 def sparse_loss(smoothing):
-    return SmoothedSparseCategoricalCrossentropy(smoothing) if smoothing else keras.losses.SparseCategoricalCrossentropy()
+    return (
+        SmoothedSparseCategoricalCrossentropy(smoothing) if smoothing else keras.losses.SparseCategoricalCrossentropy()
+    )
 
 
 def binary_loss(smoothing):
@@ -42,7 +44,7 @@ HEADS = {
 
 
 def head(inputs, features, task, outputs):
-    """The finished network: an output layer for the task on the last axis of `features`, in float32 whatever the rest."""
+    """The finished network: an output layer for the task on the last axis of `features`, always in float32."""
     answer = keras.layers.Dense(outputs, HEADS[task].activation, dtype="float32", name="predictions")(features)
     if task == "regression":
         # Labels may have any unit and size: the network learns the standardised number.
@@ -53,11 +55,15 @@ def head(inputs, features, task, outputs):
 def check_outputs(task, outputs):
     """Refuses a number of outputs that the task cannot have."""
     if task == "binary" and outputs != 1:
-        raise ValueError(f"outputs={outputs}: task='binary' has one output, the probability of class 1. "
-                         f"Use outputs=1, or task='multiclass' with a class for each output.")
+        raise ValueError(
+            f"outputs={outputs}: task='binary' has one output, the probability of class 1. "
+            f"Use outputs=1, or task='multiclass' with a class for each output."
+        )
     if task == "multiclass" and outputs < 2:
-        raise ValueError("outputs=1: task='multiclass' needs two classes or more, since a softmax over one is always 1. "
-                         "Use task='binary' for yes or no, task='regression' for a number.")
+        raise ValueError(
+            "outputs=1: task='multiclass' needs two classes or more, since a softmax over one is always 1. "
+            "Use task='binary' for yes or no, task='regression' for a number."
+        )
 
 
 def compile_for_task(model, task, training):

@@ -87,7 +87,7 @@ class Choice(Kind):
 
     def legal(self, value):
         # 1 == True in Python, and a depth of True is a mistake.
-        return any(value == known and type(value) is type(known) for known in self.values)
+        return any(value == known and isinstance(value, bool) == isinstance(known, bool) for known in self.values)
 
     def plain(self, value):
         return next(known for known in self.values if known == value)
@@ -145,5 +145,6 @@ Width = Annotated[int, Integer(1, 65536, search=(16, 512), log=True)]
 Rate = Annotated[float, Real(0, 1, search=(0.0, 0.5), below=True)]
 Flag = Annotated[bool, Choice(True, False)]
 Activation = Annotated[
-    str, Choice("relu", "gelu", "silu", "elu", "selu", "leaky_relu", "tanh", "sigmoid", "linear", search=("relu", "gelu"))
+    str,
+    Choice("relu", "gelu", "silu", "elu", "selu", "leaky_relu", "tanh", "sigmoid", "linear", search=("relu", "gelu")),
 ]

@@ -52,9 +52,9 @@ class RecipeModel(keras.Model):
             steps = steps_per_epoch(call.arguments)
             if self.plan_schedule(call.arguments, steps):
                 self.train_function = None
-        for layer in self.layers:
-            if isinstance(layer, Standardization) and not layer.adapted:
-                layer.adapt(batch[layer.invert] for batch in itertools.islice(batches(x, y), steps))
+            for layer in self.layers:
+                if isinstance(layer, Standardization) and not layer.adapted:
+                    layer.adapt(batch[layer.invert] for batch in itertools.islice(batches(x, y), steps))
         return super().fit(x, y, *args, **kwargs)
 
     def plan_schedule(self, call, steps):

@@ -83,7 +83,7 @@ class Fitting:
     """
 
     epochs: Annotated[int, Integer(1, search=(5, 50), log=True)] = 20
-    batch_size: Annotated[int, Choice(8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, search=(32, 64, 128, 256))] = 64
+    batch_size: Annotated[int, Integer(1, search=(32, 256), log=True)] = 64
 
 
 def kinds_of(settings):

@@ -343,5 +343,3 @@ def is_documented(case):
     own = case.entry.arguments.keys() - {"input_shape", "outputs", "task", "activation"}
     for name in own:
         assert re.search(rf"^    {name}: ", doc, re.M), f"the argument {name} is not explained"
-
-

@@ -40,7 +40,11 @@ class Standardization(keras.layers.Layer):
         return bool(ops.convert_to_numpy(self.count) > 0)
 
     def adapt(self, batches):
-        """Learns mean and deviation from an iterable of arrays (examples, ..., features)."""
+        """Learns mean and deviation from an iterable of arrays (examples, ..., features).
+
+        Raises:
+            ValueError: if there is no array, as when `fit` was given a generator.
+        """
         count, mean, squares = 0, 0.0, 0.0
         for batch in batches:
             batch = np.asarray(batch, "float64").reshape(-1, *self.mean.shape)
@@ -49,6 +53,11 @@ class Standardization(keras.layers.Layer):
             mean = mean + off * len(batch) / total
             squares = squares + batch.var(axis=0) * len(batch) + off**2 * count * len(batch) / total
             count = total
+        if not count:
+            raise ValueError(
+                "The scale of the features is learnt from the data before the first step, and a generator can be read "
+                "only once. Give fit arrays, a tf.data.Dataset or a PyDataset."
+            )
         deviation = np.sqrt(squares / count)
         # Rounding leaves a constant feature a deviation a little above zero.
         self.deviation.assign(np.where(deviation <= 1e-7 * np.abs(mean), 1.0, deviation))

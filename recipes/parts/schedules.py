@@ -1,4 +1,4 @@
-"""Learning-rate schedules over the whole of `fit`: computed on the device, planned when the number of steps is known."""
+"""Learning-rate schedules over the whole of `fit`: planned when it begins, computed on the device."""
 
 import math
 

@@ -39,8 +39,8 @@ def resnet(
 ) -> keras.Model:
     """Residual network (He et al., 2015): blocks that learn what to add to their input, so that depth does not hurt.
 
-    The standard choice for images when a small convnet is not enough. At 224x224x3 and 1000 outputs the depths 18 and 50
-    have 11,689,512 and 25,557,032 trainable weights. A quarter of the width costs a sixteenth of the time.
+    The standard choice for images when a small convnet is not enough. At 224x224x3 and 1000 outputs depth 18 has
+    11,689,512 trainable weights and depth 50 has 25,557,032. A quarter of the width costs a sixteenth of the time.
 
     Args:
         depth: the number of layers with weights; 50 and more have bottleneck blocks.
@@ -77,7 +77,7 @@ def resnet(
 
 
 def convolution(x, filters, size, strides=1):
-    """A convolution and batch normalisation, with the padding of the paper: the same on all sides, whatever the stride."""
+    """A convolution and batch normalisation; padding is the same on all sides, whatever the stride."""
     if size > 1 and strides > 1:
         x = keras.layers.ZeroPadding2D(size // 2)(x)
     x = keras.layers.Conv2D(

@@ -1,0 +1,296 @@
+"""The commands: list, show, train, tune, copy."""
+
+import contextlib
+import inspect
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import click
+
+DATA_OPTIONS = ("target", "task", "validation", "test", "image_size")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+WORDS = {"nargs": -1, "type": click.UNPROCESSED}
+#: So that `--depth=3` is read like `depth=3`.
+LOOSE = {"ignore_unknown_options": True}
+
+
+class Commands(click.Group):
+    """Errors that a user can mend are told in a sentence, without a traceback."""
+
+    def invoke(self, context):
+        try:
+            return super().invoke(context)
+        except (ValueError, OSError, ImportError, RuntimeError) as error:
+            if os.environ.get("COOKBOOK_TRACEBACK"):
+                raise
+            raise click.ClickException(str(error)) from None
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="keras-cookbook")
+def main():
+    """Keras recipes from the command line.
+
+    Options of a recipe are written key=value, in any order. COOKBOOK_TRACEBACK=1 shows where an error came from.
+    """
+    with quiet():
+        import keras_cookbook.tuning  # noqa: F401 - everything heavy, once
+
+
+@contextlib.contextmanager
+def quiet():
+    """TensorFlow tells of its build before it can be told not to: held back unless importing fails."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held:
+        stderr = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(stderr, held.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+@main.command("list")
+@click.option("--data", help='Only those for one kind of data, such as "images".')
+@click.option("--markdown", is_flag=True, help="As the table in the README.")
+@JSON
+def list_recipes(data, markdown, as_json):
+    """Name the recipes."""
+    from keras_cookbook import recipes
+
+    entries = [recipes.get(name).recipe for name in recipes.list(data)]
+    if as_json:
+        click.echo(
+            json.dumps([{"name": e.name, "data": e.data, "summary": e.summary, "paper": e.paper} for e in entries])
+        )
+    elif markdown:
+        click.echo("| recipe | data | what it is | source |\n|---|---|---|---|")
+        for e in entries:
+            click.echo(f"| `{e.name}` | {e.data} | {e.summary} | {e.paper} |")
+    else:
+        for e in entries:
+            click.echo(f"{e.name:<12} {e.data:<8} {e.summary}")
+
+
+@main.command()
+@click.argument("recipe")
+@JSON
+def show(recipe, as_json):
+    """Explain RECIPE and its arguments."""
+    from keras_cookbook.tuning.space import build_space, tunable
+
+    from .source import find_recipe
+
+    entry = find_recipe(recipe).recipe
+    searched = build_space(entry, {})[1]
+    rows = [
+        {
+            "name": name,
+            "default": argument.default,
+            "legal": str(argument.kind),
+            "search": list(argument.kind.search) if argument.kind.search else None,
+            "searched": name in searched,
+        }
+        for name, argument in tunable(entry).items()
+    ]
+    if as_json:
+        click.echo(json.dumps({"name": entry.name, "data": entry.data, "paper": entry.paper, "arguments": rows}))
+        return
+    click.echo(f"{inspect.getdoc(entry.build)}\n\nSource: {entry.paper}\n")
+    click.echo(f"{'argument':<20} {'default':<12} {'worth searching':<24} legal")
+    for row in rows:
+        mark = "*" if row["searched"] else " "
+        worth = describe(entry, row)
+        click.echo(f"{row['name']:<19}{mark} {row['default']!s:<12} {worth:<24} {row['legal']}")
+    click.echo("\n* searched by `cookbook tune` unless fixed; every other argument is searched when given a range.")
+
+
+def describe(entry, row):
+    from keras_cookbook.recipes._kinds import Number
+    from keras_cookbook.tuning.space import tunable
+
+    if not row["search"]:
+        return ""
+    kind = tunable(entry)[row["name"]].kind
+    return ("..".join if isinstance(kind, Number) else ", ".join)(map(str, row["search"]))
+
+
+def load_data(source, options, **more):
+    """The data, with the options that concern them taken out of `options`, and the Python that loads them."""
+    from keras_cookbook import recipes
+
+    from .options import arguments
+
+    given = {name: options.pop(name) for name in DATA_OPTIONS if name in options} | more
+    if isinstance(given.get("image_size"), list):
+        given["image_size"] = tuple(given["image_size"])
+    return recipes.data.load(source, **given), f"data = recipes.data.load({source!r}{arguments(given)})"
+
+
+def named(factory, file):
+    """How Python names the recipe, and the line that imports it."""
+    if file.endswith(".py"):
+        return factory.recipe.name, f"from {factory.recipe.name} import {factory.recipe.name}\n"
+    return f"recipes.{factory.recipe.name}", ""
+
+
+@main.command(context_settings=LOOSE)
+@click.argument("recipe")
+@click.argument("data")
+@click.argument("words", metavar="[KEY=VALUE]...", **WORDS)
+@JSON
+def train(recipe, data, words, as_json):
+    """Train RECIPE (or FILE.py) on DATA and judge it on the test split.
+
+    DATA is a name (digits, mnist, ...), a CSV file (with target=COLUMN) or a folder of images. KEY is an argument of
+    the recipe (see `cookbook show`), or epochs, batch_size, patience, seed, folder, target, task, validation, test,
+    image_size.
+    """
+    from keras_cookbook import callbacks
+    from keras_cookbook.recipes._heads import HEADS
+    from keras_cookbook.tuning.space import tunable
+
+    from .options import arguments, parse
+    from .source import find_recipe
+
+    factory = find_recipe(recipe)
+    known = tunable(factory.recipe)
+    options = parse(words, [*known, "patience", "seed", "folder", *DATA_OPTIONS])
+    seed, patience = options.pop("seed", 0), options.pop("patience", 10)
+    fitting = {name: known[name].check(options.pop(name, known[name].default)) for name in ("epochs", "batch_size")}
+    folder = Path(options.pop("folder", None) or run_folder(factory.recipe.name, data))
+    data, loading = load_data(data, options, batch_size=fitting["batch_size"], seed=seed)
+    model = factory(data.input_shape, data.outputs, data.task, seed=seed, **options)
+    monitor = HEADS[data.task].objective if data.validation is not None else "loss"
+    name, importing = named(factory, recipe)
+    python = f"""{importing}from keras_cookbook import callbacks, recipes
+
+{loading}
+model = {name}(data.input_shape, data.outputs, data.task, seed={seed}{arguments(options)})
+watch = callbacks.standard({str(folder)!r}, monitor={monitor!r}, patience={patience})
+model.fit(data.train, validation_data=data.validation, epochs={fitting["epochs"]}, callbacks=watch)
+model.evaluate(data.test)"""
+    if not as_json:
+        click.echo(f"{data!r}\n\n{python}\n")
+    watch = callbacks.standard(folder, monitor=monitor, patience=patience, progress=not as_json)
+    started = time.monotonic()
+    history = model.fit(
+        data.train,
+        validation_data=data.validation,
+        epochs=fitting["epochs"],
+        callbacks=watch,
+        verbose=0 if as_json else "auto",
+    )
+    result = {
+        "recipe": factory.recipe.name,
+        "data": data.name,
+        "epochs": len(history.epoch),
+        "seconds": round(time.monotonic() - started, 1),
+        "test": test_scores(model, data),
+        "model": str(folder / "best.keras"),
+        "python": python,
+    }
+    callbacks.save_json(result, folder / "result.json")
+    tell(result, as_json)
+
+
+@main.command(context_settings=LOOSE)
+@click.argument("recipe")
+@click.argument("data")
+@click.argument("words", metavar="[KEY=VALUE]...", **WORDS)
+@JSON
+def tune(recipe, data, words, as_json):
+    """Search the hyperparameters of RECIPE (or FILE.py) on DATA.
+
+    KEY is an argument of the recipe: a value fixes it (width=64), a list gives the values to try
+    (optimizer=adam,sgd), a range the lowest and highest (width=16..256); or algorithm (bayesian, random, grid,
+    hyperband), max_trials, max_hours, objective, patience, seed, folder, target, task, validation, test, image_size.
+    """
+    from keras_cookbook import callbacks, tuning
+    from keras_cookbook.tuning.space import tunable
+
+    from .options import arguments, parse
+    from .source import find_recipe
+
+    factory = find_recipe(recipe)
+    search_options = ("algorithm", "max_trials", "max_hours", "objective", "patience", "seed", "folder")
+    options = parse(words, [*tunable(factory.recipe), *search_options, *DATA_OPTIONS])
+    options.setdefault("folder", run_folder(factory.recipe.name, data))
+    options.setdefault("seed", 0)
+    data, loading = load_data(data, options, seed=options["seed"])
+    name, importing = named(factory, recipe)
+    python = f"""{importing}from keras_cookbook import recipes, tuning
+
+{loading}
+found = tuning.search({name}, data{arguments(options)})
+print(found.leaderboard())
+model = found.best_model()"""
+    if not as_json:
+        click.echo(f"{data!r}\n\n{python}\n")
+    found = tuning.search(factory, data, progress=not as_json, **options)
+    if not as_json:
+        leaderboard(found)
+    result = found.to_dict() | {
+        "best_hyperparameters": found.best_hyperparameters,
+        "test": test_scores(found.best_model(), data),
+        "model": str(found.best_path),
+        "python": python,
+    }
+    callbacks.save_json(result, found.folder / "result.json")
+    tell(result, as_json)
+
+
+@main.command()
+@click.argument("recipe")
+@click.argument("file")
+def copy(recipe, file):
+    """Write the source of RECIPE to FILE.py, to edit and to run."""
+    from .source import copy_recipe
+
+    new = copy_recipe(recipe, file)
+    click.echo(f"Wrote {file} with the recipe {new!r}. Edit it, then: python {file}, or cookbook train {file} DATA")
+
+
+def run_folder(recipe, data):
+    label = "".join(c if c.isalnum() or c in "-_" else "-" for c in Path(data).stem)
+    return str(Path("runs", f"{recipe}-{label}-{time.strftime('%Y%m%d-%H%M%S')}"))
+
+
+def test_scores(model, data):
+    return {} if data.test is None else model.evaluate(data.test, verbose=0, return_dict=True)
+
+
+def leaderboard(found):
+    from rich.console import Console
+    from rich.table import Table
+
+    from keras_cookbook.tuning.display import short
+
+    frame = found.leaderboard().drop(columns=["status", "message"])
+    varied = [column for column in frame if frame[column].nunique() > 1 or column == found.objective]
+    table = Table(title=f"{len(frame)} trials. {found.ended}")
+    for column in varied:
+        table.add_column(column, justify="right")
+    for row in frame[varied].head(10).itertuples(index=False):
+        table.add_row(*("" if value != value else short(value) for value in row))
+    Console().print(table)
+
+
+def tell(result, as_json):
+    if as_json:
+        from keras_cookbook.callbacks.checkpoint import strict
+
+        click.echo(json.dumps(strict(result), allow_nan=False))
+        return
+    scores = "  ".join(f"{name} {value:.4f}" for name, value in result["test"].items())
+    click.echo(f"test: {scores or 'there is no test split'}\nmodel: {result['model']}")

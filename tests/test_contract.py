@@ -1,0 +1,128 @@
+"""The contract around recipes: registry, signatures, help, and what `@recipe` refuses."""
+
+import inspect
+import pydoc
+from typing import Annotated
+
+import keras
+import numpy as np
+import pytest
+
+from keras_cookbook import recipes
+from keras_cookbook.recipes import Choice, Integer, Real, Shape, Size, _contract, recipe
+
+
+def test_names_and_nearest_names():
+    assert recipes.list() == sorted(recipes.list())
+    assert {"cnn", "mlp", "resnet"} <= set(recipes.list())
+    assert "mlp" not in recipes.list("images")
+    assert recipes.get("mlp") is recipes.mlp
+    with pytest.raises(ValueError, match=r"no recipe 'resnt'\. Did you mean 'resnet'"):
+        recipes.get("resnt")
+    with pytest.raises(ValueError, match="'images'"):
+        recipes.list("imagse")
+
+
+def test_a_duplicate_raises():
+    with pytest.raises(ValueError, match=r"'mlp' already, in keras_cookbook\.recipes\.tabular\.mlp"):
+
+        @recipe(data="rows")
+        def mlp(input_shape: Shape, outputs: Size):
+            pass
+
+
+def test_an_argument_without_a_kind_raises():
+    with pytest.raises(ValueError, match="'width' has no kind"):
+
+        @recipe(data="rows")
+        def net(input_shape: Shape, outputs: Size, *, width: int = 3):
+            pass
+
+
+def test_an_illegal_default_raises(monkeypatch):
+    monkeypatch.setattr(_contract, "REGISTRY", {})
+    with pytest.raises(ValueError, match="from 1 to 3, not 4"):
+
+        @recipe(data="rows")
+        def net(input_shape: Shape, outputs: Size, *, width: Annotated[int, Integer(1, 3)] = 4):
+            pass
+
+
+def test_a_plain_model_raises(monkeypatch):
+    monkeypatch.setattr(_contract, "REGISTRY", {})
+
+    @recipe(data="rows")
+    def net(input_shape: Shape, outputs: Size):
+        return keras.Sequential()
+
+    with pytest.raises(TypeError, match="RecipeModel"):
+        net((3,), 2)
+
+
+def test_help_is_pleasant():
+    text = pydoc.plain(pydoc.render_doc(recipes.mlp))
+    assert "    depth: 1..6 = 2,\n" in text
+    assert "    learning_rate: 0.0001..0.1 = 0.001,\n" in text
+    assert "Annotated" not in text
+    assert "Multi-layer perceptron" in text
+    assert max(map(len, text.splitlines())) < 150
+
+
+def test_the_signature_can_be_asked_by_tools():
+    parameters = inspect.signature(recipes.resnet).parameters
+    assert list(parameters)[:4] == ["input_shape", "outputs", "task", "depth"]
+    assert parameters["depth"].default == 18
+    assert parameters["optimizer"].default == "sgd", "the recipe's own training default"
+    assert recipes.mlp.__module__ == "keras_cookbook.recipes.tabular.mlp"
+
+
+@pytest.mark.parametrize(
+    ("kind", "legal", "illegal"),
+    [
+        (Integer(1, 6), [1, 6, np.int64(3)], [0, 7, 1.5, 2.0, True, "3", None]),
+        (Real(0, 1, below=True), [0, 0.5, np.float32(0.1)], [1, 1.0, -0.1, float("nan"), float("inf"), "0.5", True]),
+        (Choice("a", "b"), ["a", "b"], ["c", 1, None]),
+        (Choice(True, False), [True, False], [0, 1, "True"]),
+        (recipes._kinds.DATA["images"], [(8, 8, 3), [8, 8, 1], (None, None, 3)], [(8, 8), (8, 8, None), (8, 8, 0), 8]),
+        (recipes._kinds.DATA["rows"], [(8,), (8, 8, 1)], [(), (None,), (0,), "8"]),
+    ],
+)
+def test_kinds(kind, legal, illegal):
+    for value in legal:
+        kind.check(value)
+    for value in illegal:
+        with pytest.raises(ValueError, match="must be"):
+            kind.check(value)
+
+
+def test_checked_values_are_plain():
+    # They are written to JSON with the model.
+    assert type(Integer(1).check(np.int64(3))) is int
+    assert type(Real(0).check(np.float32(0.5))) is float
+    assert type(Choice("a").check(np.str_("a"))) is str
+
+
+def test_a_missing_argument_is_named():
+    with pytest.raises(ValueError, match="mlp: missing a required argument: 'outputs'"):
+        recipes.mlp((3,))
+
+
+def test_without_a_seed_the_global_one_decides():
+    keras.utils.set_random_seed(3)
+    one = recipes.mlp((3,), 2)
+    two = recipes.mlp((3,), 2)
+    keras.utils.set_random_seed(3)
+    three = recipes.mlp((3,), 2)
+    assert one.recipe["seed"] == three.recipe["seed"] != two.recipe["seed"]
+    np.testing.assert_array_equal(one.get_weights()[3], three.get_weights()[3])
+
+
+def test_a_model_in_the_hands_of_keras():
+    model = recipes.mlp((3,), 2, seed=0)
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    x = np.ones((2, 3))
+    np.testing.assert_allclose(clone.predict(x, verbose=0), model.predict(x, verbose=0))
+    bigger = keras.Model(model.inputs, keras.layers.Dense(2)(model.outputs[0]))
+    assert bigger.predict(np.zeros((1, 3)), verbose=0).shape == (1, 2)
+    assert "mlp" in repr(model)

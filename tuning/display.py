@@ -1,0 +1,95 @@
+"""What a search shows while it runs: one live panel on a terminal, a line for each trial elsewhere."""
+
+import time
+
+import keras
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+SHOWN = 5
+
+
+def short(value):
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def described(values):
+    return "  ".join(f"{name}={short(value)}" for name, value in values.items())
+
+
+class Display:
+    """A context; `begin` and `end` frame each trial, and `observer()` is the callback that reports its epochs."""
+
+    def __init__(self, search, total, searched, deadline, enabled=True):
+        self.search, self.searched, self.deadline, self.enabled = search, list(searched), deadline, enabled
+        self.console = Console()
+        self.bars = Progress(
+            TextColumn("{task.description:>8}"), BarColumn(28), MofNCompleteColumn(), TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}"), console=self.console,
+        )  # fmt: skip
+        self.trials = self.bars.add_task("trials", total=total, note="")
+        self.epochs = self.bars.add_task("epochs", total=None, note="")
+        live = enabled and self.console.is_terminal
+        self.live = Live(console=self.console, refresh_per_second=8, get_renderable=self.render) if live else None
+
+    def __enter__(self):
+        if self.live:
+            self.live.start()
+        elif self.enabled:
+            print(
+                f"Searching {self.search.recipe} on {self.search.data} for the best {self.search.objective}", flush=True
+            )
+        return self
+
+    def __exit__(self, *_):
+        if self.live:
+            self.bars.remove_task(self.epochs)
+            self.live.stop()
+
+    def begin(self, number, values, epochs):
+        self.current = {name: values[name] for name in self.searched}
+        self.bars.reset(self.epochs, total=epochs, note=described(self.current))
+        left = self.deadline - time.monotonic()
+        note = f"{left / 60:.0f} minutes left" if left < float("inf") else ""
+        self.bars.update(self.trials, completed=number, note=note)
+
+    def observer(self):
+        def epoch(index, logs):
+            self.bars.update(self.epochs, completed=index + 1)
+
+        return keras.callbacks.LambdaCallback(on_epoch_end=epoch) if self.live else None
+
+    def end(self, trial):
+        self.bars.advance(self.trials)
+        if self.live or not self.enabled:
+            return
+        values = described({name: trial["values"][name] for name in self.searched})
+        if trial["status"] == "failed":
+            print(f"trial {trial['trial']:>3}  failed: {trial['message']}  {values}", flush=True)
+            return
+        mark = "*" if self.search.ranked[0] is trial else " "
+        print(
+            f"trial {trial['trial']:>3}  {self.search.objective} {trial['score']:.4f} {mark} "
+            f"{trial['epochs']:>3} epochs  {trial['seconds']:5.1f} s  {values}",
+            flush=True,
+        )
+
+    def render(self):
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        ranked = self.search.ranked[:SHOWN]
+        for name in ("trial", self.search.objective, *self.searched, "epochs", "seconds"):
+            table.add_column(name, justify="right", overflow="ellipsis", no_wrap=True)
+        for trial in ranked:
+            values = [short(trial["values"][name]) for name in self.searched]
+            row = [
+                str(trial["trial"]),
+                f"{trial['score']:.4f}",
+                *values,
+                str(trial["epochs"]),
+                f"{trial['seconds']:.1f}",
+            ]
+            table.add_row(*row, style="green" if trial is ranked[0] else None)
+        title = f"[bold]{self.search.recipe}[/bold] on {self.search.data}, best {self.search.objective}"
+        return Group(title, self.bars, table if ranked else "")
