@@ -55,6 +55,8 @@ class RecipeModel(keras.Model):
             for layer in self.layers:
                 if isinstance(layer, Standardization) and not layer.adapted:
                     layer.adapt(batch[layer.invert] for batch in itertools.islice(batches(x, y), steps))
+        if hasattr(x, "element_spec") and "shuffle" not in kwargs and len(args) < 7:
+            kwargs["shuffle"] = False  # a tf.data.Dataset shuffles itself; Keras warns that it cannot
         return super().fit(x, y, *args, **kwargs)
 
     def plan_schedule(self, call, steps):
@@ -68,7 +70,7 @@ class RecipeModel(keras.Model):
                 f"schedule={schedule.shape!r} needs the number of steps in an epoch, and this data set "
                 "does not tell it. Pass steps_per_epoch= to fit, or use schedule='constant' without warm-up."
             )
-        done = int(optimizer.iterations) * (optimizer.gradient_accumulation_steps or 1)
+        done = int(keras.ops.convert_to_numpy(optimizer.iterations)) * (optimizer.gradient_accumulation_steps or 1)
         return schedule.plan(done - call["initial_epoch"] * steps, call["epochs"] * steps)
 
 

@@ -29,7 +29,7 @@ def check_strategy(strategy):
             "strategy says how a trial is spread over devices: it must be 'auto' or an object with a scope(), such as "
             f"tf.distribute.MirroredStrategy(), not {strategy!r}. The way of searching is algorithm=."
         )
-    ours = isinstance(strategy, keras.distribution.Distribution)
+    ours = isinstance(strategy, keras.distribution.DataParallel | keras.distribution.ModelParallel)
     if ours and backend != "jax":
         raise ValueError(f"keras.distribution does nothing on {backend}. Use a tf.distribute strategy on TensorFlow.")
     if not ours and backend != "tensorflow":

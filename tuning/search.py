@@ -14,7 +14,7 @@ from keras_cookbook.recipes._kinds import Integer, Real, nearest
 from .devices import check_strategy
 from .display import Display
 from .result import Search
-from .space import build_space, hyperparameters
+from .space import build_space, hyperparameters, tunable
 from .trial import Plan, run_trial
 
 ORACLES = {
@@ -113,12 +113,14 @@ def search(
 
 def run_trials(oracle, plan, fixed, max_trials, found, display):
     """Asks the oracle, runs the trial, tells the oracle; writes down all that is known after each."""
+    known = tunable(plan.factory.recipe)
     while not found.ended:
         trial = oracle.create_trial("tuner0")
         if trial.status == "STOPPED":
             found.ended = "There is nothing left to try."
             break
-        values, halving = split_values(fixed | trial.hyperparameters.values)
+        values, halving = split_values(trial.hyperparameters.values, known)
+        values = fixed | values
         record = {"trial": len(found.trials) + 1, "status": "completed", "values": values, "message": ""}
         display.begin(len(found.trials), values, halving.get("epochs", values["epochs"]))
         try:
@@ -150,10 +152,15 @@ def run_trials(oracle, plan, fixed, max_trials, found, display):
     save_json(found.to_dict(), found.folder / "search.json")
 
 
-def split_values(values):
+def split_values(values, known):
     """The hyperparameters, and what Hyperband adds: how long a trial runs and with which earlier one it goes on."""
-    halving = {name.removeprefix("tuner/"): value for name, value in values.items() if name.startswith("tuner/")}
-    return {name: value for name, value in values.items() if not name.startswith("tuner/")}, halving
+    own, halving = {}, {}
+    for name, value in values.items():
+        if name.startswith("tuner/"):
+            halving[name.removeprefix("tuner/")] = value
+        else:  # KerasTuner's grid gives integers as floats
+            own[name] = int(value) if isinstance(known[name].kind, Integer) else value
+    return own, halving
 
 
 def going_on(folder, halving):

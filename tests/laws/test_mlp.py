@@ -29,7 +29,7 @@ def test_units_of_the_features_do_not_matter():
     x, y = rng.normal(size=(64, 3)).astype("float32"), rng.integers(0, 2, 64)
     answers = []
     for scale, shift in ((1.0, 0.0), (1000.0, -5000.0)):
-        model = recipes.mlp((3,), 1, "binary", seed=0)
+        model = recipes.mlp((3,), 1, "binary", dropout=0.0, seed=0)
         model.fit(x * scale + shift, y, epochs=3, shuffle=False, verbose=0)
         answers.append(model.predict(x * scale + shift, verbose=0))
     np.testing.assert_allclose(*answers, atol=1e-3)
@@ -41,7 +41,7 @@ def test_units_of_the_labels_do_not_matter():
     y = x @ [1.0, -2.0, 0.5]
     answers = []
     for scale, shift in ((1.0, 0.0), (100.0, 3000.0)):
-        model = recipes.mlp((3,), 1, "regression", seed=0)
+        model = recipes.mlp((3,), 1, "regression", dropout=0.0, seed=0)
         model.fit(x, y * scale + shift, epochs=3, shuffle=False, verbose=0)
         answers.append((model.predict(x, verbose=0) - shift) / scale)
     np.testing.assert_allclose(*answers, atol=2e-3)
