@@ -61,11 +61,11 @@ def main():
             x = keras.layers.Dense(128, "relu", kernel_initializer="he_normal")(x)
             x = keras.layers.Dropout(0.2)(x)
         model = keras.Model(inputs, keras.layers.Dense(10, "softmax")(x))
-        model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 
     def plain_resnet():
         model = keras.applications.ResNet50(weights=None)
-        model.compile("sgd", "sparse_categorical_crossentropy", ["accuracy"])
+        model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
 
     report("build mlp", alternate(building(lambda: recipes.mlp((64,), 10)), building(plain_mlp)))
     ours = building(lambda: recipes.resnet((224, 224, 3), 1000, depth=50), times=1)
