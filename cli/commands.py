@@ -24,6 +24,8 @@ class Commands(click.Group):
     def invoke(self, context):
         try:
             return super().invoke(context)
+        except click.exceptions.Exit:  # a RuntimeError, raised by --help
+            raise
         except (ValueError, OSError, ImportError, RuntimeError) as error:
             if os.environ.get("COOKBOOK_TRACEBACK"):
                 raise
@@ -157,7 +159,6 @@ def train(recipe, data, words, as_json):
     image_size.
     """
     from keras_cookbook import callbacks
-    from keras_cookbook.recipes._heads import HEADS
     from keras_cookbook.tuning.space import tunable
 
     from .options import arguments, parse
@@ -171,7 +172,7 @@ def train(recipe, data, words, as_json):
     folder = Path(options.pop("folder", None) or run_folder(factory.recipe.name, data))
     data, loading = load_data(data, options, batch_size=fitting["batch_size"], seed=seed)
     model = factory(data.input_shape, data.outputs, data.task, seed=seed, **options)
-    monitor = HEADS[data.task].objective if data.validation is not None else "loss"
+    monitor = "loss" if data.validation is None else "val_loss"
     name, importing = named(factory, recipe)
     python = f"""{importing}from keras_cookbook import callbacks, recipes
 
@@ -238,8 +239,6 @@ model = found.best_model()"""
     if not as_json:
         click.echo(f"{data!r}\n\n{python}\n")
     found = tuning.search(factory, data, progress=not as_json, **options)
-    if not as_json:
-        leaderboard(found)
     result = found.to_dict() | {
         "best_hyperparameters": found.best_hyperparameters,
         "test": test_scores(found.best_model(), data),
@@ -268,22 +267,6 @@ def run_folder(recipe, data):
 
 def test_scores(model, data):
     return {} if data.test is None else model.evaluate(data.test, verbose=0, return_dict=True)
-
-
-def leaderboard(found):
-    from rich.console import Console
-    from rich.table import Table
-
-    from keras_cookbook.tuning.display import short
-
-    frame = found.leaderboard().drop(columns=["status", "message"])
-    varied = [column for column in frame if frame[column].nunique() > 1 or column == found.objective]
-    table = Table(title=f"{len(frame)} trials. {found.ended}")
-    for column in varied:
-        table.add_column(column, justify="right")
-    for row in frame[varied].head(10).itertuples(index=False):
-        table.add_row(*("" if value != value else short(value) for value in row))
-    Console().print(table)
 
 
 def tell(result, as_json):

@@ -126,7 +126,7 @@ def test_tune(here):
     words = ("tune", "mlp", "wine", "epochs=2", "width=4..16", "activation=relu,tanh", "max_trials=2", "folder=s")
     output = cookbook(*words)
     assert "tuning.search(recipes.mlp, data, epochs=2, width=(4, 16), activation=['relu', 'tanh']" in output
-    assert "2 trials" in output
+    assert "All 2 trials were run." in output
     result = json.loads((here / "s" / "result.json").read_text())
     found = tuning.Search.load(here / "s")
     assert found.best_hyperparameters == result["best_hyperparameters"]

@@ -40,7 +40,7 @@ def prepared(real_data, monkeypatch):
 
 def trained(recipe, data, epochs=20, **arguments):
     model = recipe(data.input_shape, data.outputs, data.task, seed=0, **arguments)
-    watch = callbacks.standard(monitor="val_accuracy", progress=False)
+    watch = callbacks.standard(progress=False)
     model.fit(data.train, validation_data=data.validation, epochs=epochs, callbacks=watch, verbose=0)
     return model.evaluate(data.test, return_dict=True, verbose=0)["accuracy"]
 
@@ -60,7 +60,7 @@ def logistic(data):
     return max(models, key=lambda model: model.score(v, w.ravel())).score(t, u.ravel())
 
 
-@pytest.mark.parametrize(("name", "splits", "epochs"), [("digits", 5, 30), ("breast_cancer", 10, 60)])
+@pytest.mark.parametrize(("name", "splits", "epochs"), [("digits", 5, 20), ("breast_cancer", 10, 20)])
 def test_mlp_beats_logistic_regression(name, splits, epochs):
     ours, theirs = [], []
     for seed in range(splits):
@@ -81,14 +81,16 @@ def test_mlp_beats_logistic_regression_on_adult(real_data):
         numbers = ["age", "fnlwgt", "education-num", "capital-gain", "capital-loss", "hours-per-week"]
         return table.astype(dict.fromkeys(numbers, float))
 
-    with pytest.warns(recipes.data.LeakWarning):
-        data = recipes.data.load(
-            {"train": frame("adult.data.gz"), "test": frame("adult.test.gz")}, "income", batch_size=256
-        )
-    assert data.sizes == {"train": 29305, "validation": 3256, "test": 16281}
-    ours, theirs = trained(recipes.mlp, data), logistic(data)
+    splits = {"train": frame("adult.data.gz"), "test": frame("adult.test.gz")}
+    ours, theirs = [], []
+    for seed in (0, 1):
+        with pytest.warns(recipes.data.LeakWarning):
+            data = recipes.data.load(splits, "income", batch_size=256, seed=seed)
+        assert data.sizes == {"train": 29305, "validation": 3256, "test": 16281}
+        ours.append(trained(recipes.mlp, data))
+        theirs.append(logistic(data))
     print("adult", ours, theirs)
-    assert ours > theirs
+    assert np.mean(ours) > np.mean(theirs)
 
 
 @pytest.mark.parametrize("algorithm", ["random", "grid", "bayesian", "hyperband"])

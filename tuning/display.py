@@ -8,7 +8,8 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-SHOWN = 5
+#: Rows of the table while the search runs, and at its end.
+RUNNING, ENDED = 5, 10
 
 
 def short(value):
@@ -25,6 +26,8 @@ class Display:
     def __init__(self, search, total, searched, deadline, enabled=True):
         self.search, self.searched, self.deadline, self.enabled = search, list(searched), deadline, enabled
         self.console = Console()
+        if not self.console.is_terminal:
+            self.console.width = 160  # nothing to fit into
         self.bars = Progress(
             TextColumn("{task.description:>8}"), BarColumn(28), MofNCompleteColumn(), TimeElapsedColumn(),
             TextColumn("{task.fields[note]}"), console=self.console,
@@ -32,7 +35,7 @@ class Display:
         self.trials = self.bars.add_task("trials", total=total, note="")
         self.epochs = self.bars.add_task("epochs", total=None, note="")
         live = enabled and self.console.is_terminal
-        self.live = Live(console=self.console, refresh_per_second=8, get_renderable=self.render) if live else None
+        self.live = Live(console=self.console, transient=True, get_renderable=self.render) if live else None
 
     def __enter__(self):
         if self.live:
@@ -45,8 +48,10 @@ class Display:
 
     def __exit__(self, *_):
         if self.live:
-            self.bars.remove_task(self.epochs)
             self.live.stop()
+        if self.enabled and self.search.ranked:
+            self.console.print(self.table(ENDED))
+            self.console.print(self.search.ended)
 
     def begin(self, number, values, epochs):
         self.current = {name: values[name] for name in self.searched}
@@ -77,19 +82,15 @@ class Display:
         )
 
     def render(self):
+        title = f"[bold]{self.search.recipe}[/bold] on {self.search.data}, best {self.search.objective}"
+        return Group(title, self.bars, self.table(RUNNING) if self.search.ranked else "")
+
+    def table(self, rows):
         table = Table(box=None, header_style="bold", pad_edge=False)
-        ranked = self.search.ranked[:SHOWN]
         for name in ("trial", self.search.objective, *self.searched, "epochs", "seconds"):
             table.add_column(name, justify="right", overflow="ellipsis", no_wrap=True)
-        for trial in ranked:
-            values = [short(trial["values"][name]) for name in self.searched]
-            row = [
-                str(trial["trial"]),
-                f"{trial['score']:.4f}",
-                *values,
-                str(trial["epochs"]),
-                f"{trial['seconds']:.1f}",
-            ]
-            table.add_row(*row, style="green" if trial is ranked[0] else None)
-        title = f"[bold]{self.search.recipe}[/bold] on {self.search.data}, best {self.search.objective}"
-        return Group(title, self.bars, table if ranked else "")
+        for rank, trial in enumerate(self.search.ranked[:rows]):
+            cells = [trial["trial"], f"{trial['score']:.4f}", *(short(trial["values"][name]) for name in self.searched)]
+            cells += [trial["epochs"], f"{trial['seconds']:.1f}"]
+            table.add_row(*map(str, cells), style="green" if rank == 0 else None)
+        return table

@@ -86,7 +86,7 @@ def convolution(x, filters, size, strides=1):
         strides,
         padding="valid" if strides > 1 else "same",
         use_bias=False,
-        kernel_initializer=keras.initializers.VarianceScaling(2.0, "fan_out", "truncated_normal"),
+        kernel_initializer=keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"),
     )(x)
     return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
 
