@@ -37,11 +37,7 @@ class RecipeModel(keras.Model):
 
     def compile_from_config(self, config):
         super().compile_from_config(config)
-        # What Keras does not save must be set again before the optimizer is built, which it is by now.
-        built = self.optimizer.built
-        self.optimizer.built = False
         decay_kernels_only(self.optimizer)
-        self.optimizer.built = built
 
     @functools.wraps(keras.Model.fit)
     def fit(self, x=None, y=None, *args, **kwargs):

@@ -71,6 +71,9 @@ class Training:
             ema_momentum=self.ema or 0.99,
         )
         decay_kernels_only(optimizer)
+        if keras.config.dtype_policy().name == "mixed_float16":
+            # Keras would wrap it too, but forget that in the saved model.
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         return optimizer
 
 
@@ -94,5 +97,6 @@ def kinds_of(settings):
 
 def decay_kernels_only(optimizer):
     """Leaves biases and normalisation weights out of weight decay. Keras does not save that, so loading repeats it."""
-    if optimizer.weight_decay:
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    if getattr(optimizer, "weight_decay", None):
         optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])

@@ -182,6 +182,8 @@ def half_precision_gives_finite_float32(case):
         kinds = {layer.compute_dtype for layer in model.layers if layer.weights and layer is not model.layers[-1]}
         assert precision.removeprefix("mixed_") in kinds, f"no layer computes in {precision}"
         assert model.outputs[0].dtype == "float32"
+        scaled = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+        assert scaled == (precision == "mixed_float16"), "float16 needs its loss scaled, and nothing else does"
         loss = model.fit(case.x, case.labels("multiclass"), batch_size=32, epochs=2, verbose=0).history["loss"]
         assert np.isfinite(loss).all(), f"{precision}: loss {loss}"
         answer = model.predict(case.x, verbose=0)

@@ -46,7 +46,9 @@ class Standardization(keras.layers.Layer):
             ValueError: if there is no array, as when `fit` was given a generator.
         """
         count, mean, squares = 0, 0.0, 0.0
-        for batch in batches:
+        # A batch may be the whole array: in double precision a part of it is enough at a time.
+        parts = (batch[start : start + 8192] for batch in batches for start in range(0, len(batch), 8192))
+        for batch in parts:
             batch = np.asarray(batch, "float64").reshape(-1, *self.mean.shape)
             total = count + len(batch)
             off = batch.mean(axis=0) - mean

@@ -100,12 +100,16 @@ def test_a_schedule_over_data_of_unknown_length_is_told():
         recipes.mlp((3,), 2).fit(endless, steps_per_epoch=2, verbose=0)
 
 
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_weight_decay_spares_biases_and_survives_saving(name, tmp_path):
-    model = recipes.mlp((3,), 1, "binary", optimizer=name, weight_decay=0.5, learning_rate=0.1, depth=1)
+def test_weight_decay_spares_biases_and_survives_saving(name, precision, tmp_path):
+    model = recipes.mlp((3,), 1, "binary", optimizer=name, weight_decay=0.5, depth=1, precision=precision)
+    model.fit(np.zeros((4, 3)), np.zeros(4), verbose=0)
     model.save(tmp_path / "model.keras")
     for each in (model, keras.saving.load_model(tmp_path / "model.keras")):
-        decayed = [w.path for w in each.trainable_weights if each.optimizer._use_weight_decay(w)]
+        optimizer = getattr(each.optimizer, "inner_optimizer", each.optimizer)
+        assert (optimizer is each.optimizer) == (precision == "float32")
+        decayed = [w.path for w in each.trainable_weights if optimizer._use_weight_decay(w)]
         assert len(decayed) == 2
         assert all(path.endswith("kernel") for path in decayed)
 

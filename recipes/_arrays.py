@@ -1,0 +1,128 @@
+"""Arrays: rows and labels as models take them, or a `ValueError` that says what is wrong with them and where."""
+
+import numpy as np
+
+from ._check import check_finite
+
+TASKS = {  # what the labels must be
+    "binary": "one column of two classes",
+    "multiclass": "one column of two or more classes: names or whole numbers",
+    "multilabel": "a column of 0 and 1 for each label",
+    "regression": "numbers",
+}
+MANY = 100  # integers with more distinct values than this are quantities, not classes
+
+
+def is_frame(x):
+    return hasattr(x, "iloc") and hasattr(x, "columns")
+
+
+def float32(values, what):
+    with np.errstate(over="ignore"):  # what does not fit is infinite, and told
+        values = values.astype("float32")
+    check_finite(values, what)
+    return values
+
+
+def resize(images, size):
+    import tensorflow as tf
+
+    if tuple(images.shape[-3:-1]) == tuple(size):
+        return images
+    resized = tf.image.resize(images, size, antialias=True)
+    return tf.saturate_cast(tf.round(resized), tf.uint8) if images.dtype in (tf.uint8, np.uint8) else resized
+
+
+def read_rows(x, where, image_size):
+    """x as uint8, int32 or float32, finite; gray images with a channel axis."""
+    try:
+        x = np.asarray(x)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"x must be an array of numbers; in {where}: {error}") from None
+    if x.dtype.kind not in "biuf":
+        raise ValueError(f"x must hold numbers; in {where} it is of type {x.dtype}. A frame may hold categories.")
+    if x.ndim < 2 or 0 in x.shape[1:]:
+        raise ValueError(f"x must be (rows, ...) with at least one feature per row; in {where} it is {x.shape}.")
+    if x.dtype != "uint8":
+        limits = np.iinfo("int32")
+        fits = x.dtype.kind in "iu" and x.size and limits.min <= x.min() and x.max() <= limits.max
+        x = x.astype("int32") if fits else float32(x, f"x in {where}")
+    if x.ndim == 3 and (x.dtype == "uint8" or image_size):
+        x = x[..., None]
+    if image_size and x.ndim != 4:
+        raise ValueError(f"image_size= is for images (rows, height, width, channels); {where} is {x.shape}.")
+    if image_size and x.shape[1:3] != tuple(image_size):
+        x = np.concatenate([resize(x[start : start + 256], image_size) for start in range(0, len(x), 256)])
+    return x
+
+
+def read_labels(splits, task, names, source):
+    """Labels of all splits -> (labels as the task wants them, task, outputs, class names)."""
+    splits = {split: label_array(y, f"{source!r} ({split})") for split, y in splits.items()}
+    shapes = {split: y.shape for split, y in splits.items()}
+    if len({shape[1:] for shape in shapes.values()}) > 1:
+        raise ValueError(f"The splits of {source!r} must have labels of one shape; received {shapes}.")
+    y = np.concatenate(list(splits.values()))
+    one_hot = y.ndim == 2 and is_flags(y) and (y.sum(axis=1) == 1).all()
+    if one_hot and task in (None, "binary", "multiclass"):
+        names, y, task = [str(k) for k in range(y.shape[1])], y.argmax(axis=1), task or "multiclass"
+    elif y.dtype.kind == "f" and task != "regression" and (is_flags(y) or (task and (y == np.floor(y)).all())):
+        y = y.astype("int64")  # floats are classes if they are 0 and 1, or on demand
+
+    classes, codes = names or [], y
+    if names is None and y.ndim == 1 and y.dtype.kind in "biuU":
+        classes, codes = np.unique(y, return_inverse=True)
+    count = len(classes)
+    if names and not 0 <= y.min() <= y.max() < count:
+        raise ValueError(f"Class numbers must lie in 0..{count - 1} in {source!r}; they lie in {y.min()}..{y.max()}.")
+    if task is None and y.ndim == 2:
+        task = "multilabel" if is_flags(y) else "regression"
+    elif task is None:
+        quantity = y.dtype.kind == "f" or (y.dtype.kind in "iu" and names is None and count > MANY)
+        task = "regression" if quantity else "binary" if count == 2 else "multiclass"
+    fits = {
+        "binary": y.ndim == 1 and count == 2,
+        "multiclass": y.ndim == 1 and count >= 2,
+        "multilabel": y.ndim == 2 and is_flags(y),
+        "regression": y.dtype.kind in "iuf" and names is None,
+    }
+    if not fits[task]:
+        kind = f"{count} classes" if count else f"{y.dtype} of shape {y.shape}"
+        raise ValueError(f"task={task!r} needs {TASKS[task]} as labels; in {source!r} they are {kind}.")
+
+    if task == "multiclass":
+        y, outputs = codes.astype("int32"), count
+    else:
+        y = (codes if task == "binary" else y).reshape(len(y), -1).astype("float32")
+        outputs = y.shape[1]
+    if task == "multilabel":
+        classes = range(outputs)
+    names = None if task == "regression" else [str(label) for label in classes]
+    ends = np.cumsum([len(part) for part in splits.values()])[:-1]
+    return dict(zip(splits, np.split(y, ends), strict=True)), task, outputs, names
+
+
+def label_array(y, where):
+    """Labels as an array of numbers or strings, with one axis or two, and none missing."""
+    import pandas as pd
+
+    y = np.asarray(y)
+    if y.ndim not in (1, 2):
+        raise ValueError(f"Labels must be (rows,) or (rows, outputs); in {where} they are {y.shape}.")
+    if y.dtype.kind == "O":
+        y = pd.DataFrame(y).infer_objects().to_numpy()
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    missing = pd.isna(y)
+    if missing.any():
+        first = np.flatnonzero(missing.reshape(len(y), -1).any(axis=1))[:3].tolist()
+        raise ValueError(f"{missing.sum()} labels of {len(y)} are missing in {where}, the first in rows {first}.")
+    if y.dtype.kind not in "biufOUT":
+        raise ValueError(f"Labels must be numbers, booleans or names; in {where} they are {y.dtype}.")
+    if y.dtype.kind == "f":
+        float32(y, f"y in {where}")
+    return y.astype(str) if y.dtype.kind in "OUT" else y
+
+
+def is_flags(y):
+    return y.dtype.kind in "biuf" and bool(((y == 0) | (y == 1)).all())
