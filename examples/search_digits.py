@@ -3,6 +3,6 @@
 from keras_cookbook import recipes, tuning
 
 data = recipes.data.load("digits")
-found = tuning.search(recipes.mlp, data, max_trials=20)
+found = tuning.search(recipes.mlp, data)
 print(found.leaderboard())
 print(found.best_model().evaluate(data.test, return_dict=True, verbose=0))

@@ -139,13 +139,6 @@ def test_no_train_step():
             assert not found, f"{path.relative_to(ROOT)}: {found[0]}"
 
 
-def test_readme_table_is_that_of_the_registry():
-    from click.testing import CliRunner
-
-    table = CliRunner().invoke(cli.main, ["list", "--markdown"]).output.strip()
-    assert table in (ROOT / "README.md").read_text(encoding="utf-8"), "run: cookbook list --markdown"
-
-
 def test_ruff():
     for command in (["check"], ["format", "--check"]):
         run = subprocess.run(
