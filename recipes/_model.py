@@ -45,6 +45,9 @@ class RecipeModel(keras.Model):
         call.apply_defaults()
         with named(self.name):
             check_fit(self, x, y)
+            if (judge := call.arguments["validation_data"]) is not None:
+                with named("validation_data"):
+                    check_fit(self, *(judge[:2] if isinstance(judge, tuple | list) else (judge, None)))
             steps = steps_per_epoch(call.arguments)
             if self.plan_schedule(call.arguments, steps):
                 self.train_function = None

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from ._arrays import is_frame
+from ._encoding import is_frame
 
 SPLITS = ("train", "validation", "test")
 
@@ -91,7 +91,7 @@ class Stream:
     arrays = None
 
     def __init__(self, read, like, size, buffer):
-        self.read, self.like, self.size, self.buffer = read, like, size, min(size, buffer)
+        self.read, self.like, self.size, self.buffer = read, like, size, buffer
 
     def __len__(self):
         return self.size

@@ -45,10 +45,10 @@ class Training:
 
     optimizer: Annotated[str, Choice(*OPTIMIZERS)] = "adam"
     learning_rate: Annotated[float, Real(0, search=(1e-4, 1e-1), log=True)] = 1e-3
-    weight_decay: Annotated[float, Real(0)] = None
+    weight_decay: Annotated[float, Real(0, log=True)] = None
     schedule: Annotated[str, Choice(*SHAPES)] = "constant"
     warmup: Annotated[float, Real(0, 1, below=True)] = 0.0
-    clip_norm: Annotated[float, Real(1e-8)] = None
+    clip_norm: Annotated[float, Real(1e-8, log=True)] = None
     label_smoothing: Annotated[float, Real(0, 1, below=True)] = 0.0
     accumulate: Annotated[int, Integer(1)] = 1
     ema: Annotated[float, Real(0, 1, below=True)] = 0.0

@@ -326,6 +326,8 @@ def data_that_do_not_fit_raise(case):
         with pytest.raises(ValueError, match=words) as error:
             model.fit(x, labels, verbose=0)
         assert case.entry.name in str(error.value)
+    with pytest.raises(ValueError, match=r"validation_data: .*0\.\.2"):
+        model.fit(case.x, y, validation_data=(case.x, y + 1), verbose=0)
     binary = case.make("binary")
     with pytest.raises(ValueError, match="between 0 and 1"):
         binary.fit(case.x, y, verbose=0)

@@ -558,6 +558,24 @@ def test_odd_columns_do_not_crash():
     assert {"nullable", "flags", "objects", "mixed_1", "kind_u", "3"} <= set(loaded.features)
 
 
+@pytest.mark.parametrize("dates", ["%Y-%m-%d", "%d.%m.%Y %H:%M", "%m/%d/%Y", "%Y-%m-%dT%H:%M:%S", "%Y%m%d"])
+def test_column_of_dates_is_told(tmp_path, table, dates):
+    table["day"] = pd.date_range("2020-01-01", periods=200, freq="31h").strftime(dates)
+    table.loc[3, "day"] = None
+    table.to_csv(tmp_path / "shop.csv", index=False)
+    with pytest.warns(UserWarning, match="Column 'day' looks like dates.* year, month or hour") as told:
+        data.load(tmp_path / "shop.csv", "bought")
+    assert [warning.filename for warning in told] == [__file__]
+
+
+def test_column_of_numbers_or_versions_is_no_date(table):
+    table["amount"] = np.arange(200) + 20_000_000
+    table["version"] = [f"1.{k % 2}.10" for k in range(200)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        data.load(table, "bought")
+
+
 def test_new_rows_that_do_not_fit(table):
     loaded = data.load(table, "bought")
     with pytest.raises(ValueError, match=r"'color' is not in the new rows. Did you mean 'colour'"):
@@ -745,6 +763,17 @@ def test_batched_shares_the_rows():
     assert small.sizes == loaded.sizes
     with pytest.raises(ValueError, match="batch_size"):
         loaded.batched(0)
+
+
+def test_rows_are_held_once():
+    x, y = labelled(np.arange(40) % 4)
+    loaded = data.load((x, y), validation=0, test=0)
+    rows, _ = loaded.arrays("train")
+    assert np.shares_memory(rows, np.asarray(loaded._parts["train"].tensors[0]))
+    x[:] = -1  # what the caller does to his array does not reach it, and nobody writes into its own
+    assert rows.min() == 0
+    with pytest.raises(ValueError, match="read-only"):
+        rows[:] = -1
 
 
 def test_arrays_of_an_unknown_split():

@@ -1,6 +1,5 @@
 """The space of a search, read from a recipe's signature: what is fixed, what is searched, and in which range."""
 
-import copy
 import dataclasses
 
 import keras_tuner
@@ -69,10 +68,8 @@ def narrowed(argument, values):
         raise ValueError(f"has no order, so it cannot range over {values!r}; give the values as a list.")
     if len(values) != 2 or values[0] > values[1]:
         raise ValueError(f"must range over (lowest, highest), not {values!r}.")
-    kind = copy.copy(kind)
-    object.__setattr__(kind, "search", values)
     inside = default is not None and values[0] <= default <= values[1]
-    return Argument(kind, default if inside else values[0])
+    return Argument(dataclasses.replace(kind, search=values), default if inside else values[0])
 
 
 def hyperparameters(searched):

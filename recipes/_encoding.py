@@ -1,8 +1,11 @@
-"""Arrays: rows and labels as models take them, or a `ValueError` that says what is wrong with them and where."""
+"""Encoding: rows and labels as the numbers that models take, or a `ValueError` that says what is wrong and where."""
+
+import warnings
 
 import numpy as np
 
 from ._check import check_finite
+from ._kinds import nearest
 
 TASKS = {  # what the labels must be
     "binary": "one column of two classes",
@@ -11,10 +14,20 @@ TASKS = {  # what the labels must be
     "regression": "numbers",
 }
 MANY = 100  # integers with more distinct values than this are quantities, not classes
+DATES = (
+    r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?!\d)|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}(?!\d)"
+    r"|(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?!\d)"
+)
 
 
 def is_frame(x):
     return hasattr(x, "iloc") and hasattr(x, "columns")
+
+
+def among(word, known):
+    """`" Did you mean 'age'? There are age, color."`"""
+    known = [str(name) for name in known]
+    return f"{nearest(word, known)} There are {', '.join(known[:40])}{', ...' if len(known) > 40 else ''}."
 
 
 def float32(values, what):
@@ -54,6 +67,76 @@ def read_rows(x, where, image_size):
     if image_size and x.shape[1:3] != tuple(image_size):
         x = np.concatenate([resize(x[start : start + 256], image_size) for start in range(0, len(x), 256)])
     return x
+
+
+class Encoder:
+    """Turns the rows of a frame into numbers as the training rows teach it.
+
+    Numbers: the median where one is missing, and a column that says so. Categories: a column each, "missing" among
+    them; those seen only once share a column, as do all beyond 64. A category that was never seen goes into that
+    shared column, or is all zeros where there is none. Nothing is scaled: models normalise inside.
+    """
+
+    def __init__(self, frame):
+        from pandas.api.types import is_numeric_dtype
+        from sklearn.impute import SimpleImputer
+        from sklearn.preprocessing import OneHotEncoder
+
+        frame = frame.infer_objects()
+        if not frame.columns.is_unique:
+            raise ValueError(f"The columns of a frame must have different names; received {list(frame.columns)}.")
+        for name, column in frame.items():
+            if column.dtype.kind in "mMc":
+                raise ValueError(
+                    f"Columns must hold numbers, booleans or categories; column {name!r} is {column.dtype}. Make "
+                    f"numbers of what matters in it (such as frame[{name!r}].dt.hour for a time), or drop it."
+                )
+            some = column.dropna().head(1000).astype(str)
+            if len(some) and some.str.match(DATES).all():
+                warnings.warn(
+                    f"Column {name!r} looks like dates (the first: {some.iloc[0]}), of which a model makes nothing as "
+                    f"they are. Derive what matters, year, month or hour, such as "
+                    f"pd.to_datetime(frame[{name!r}].astype(str)).dt.month, and drop the column.",
+                    stacklevel=3,
+                )
+        self.numeric = [name for name in frame if is_numeric_dtype(frame[name])]
+        self.categorical = [name for name in frame if name not in self.numeric]
+        impute = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
+        one_hot = OneHotEncoder(
+            handle_unknown="infrequent_if_exist", min_frequency=2, max_categories=64, sparse_output=False
+        )
+        steps = ((self.numeric, impute), (self.categorical, one_hot))
+        self.steps = [(names, step) for names, step in steps if names]
+        self.features = []
+        rows = self.tidy(frame, "the training rows")
+        for names, step in self.steps:
+            step.fit(rows[names].to_numpy())
+            self.features += step.get_feature_names_out([str(name) for name in names]).tolist()
+
+    def tidy(self, frame, where):
+        """The columns known from training: numbers as float64 with NaN for missing, categories as strings."""
+        import pandas as pd
+
+        columns = {}
+        for name in self.numeric + self.categorical:
+            if name not in frame:
+                raise ValueError(f"Column {name!r} is not in {where}.{among(name, frame.columns)}")
+            column = frame[name]
+            if name in self.numeric:
+                try:
+                    column = pd.to_numeric(column).to_numpy("float64", na_value=np.nan)
+                except (ValueError, TypeError) as error:
+                    raise ValueError(f"Column {name!r} of {where} must hold numbers: {error}.") from None
+                float32(np.where(np.isnan(column), 0, column), f"Column {name!r} of {where}")
+            else:
+                column = column.astype(object).where(column.notna(), "missing").astype(str).to_numpy(object)
+            columns[name] = column
+        return pd.DataFrame(columns)
+
+    def encode(self, tidy):
+        """A tidy frame as float32 (rows, features)."""
+        blocks = [step.transform(tidy[names].to_numpy()) for names, step in self.steps]
+        return np.concatenate(blocks, axis=1, dtype="float32")
 
 
 def read_labels(splits, task, names, source):
