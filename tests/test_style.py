@@ -107,7 +107,7 @@ def public():
                 yield pytest.param(thing, id=f"{part}.{name}")
 
 
-@pytest.mark.parametrize("thing", public())
+@pytest.mark.parametrize("thing", list(public()))
 def test_public_things_are_documented(thing):
     assert inspect.getdoc(thing), f"{thing} has no docstring"
 

@@ -1,6 +1,7 @@
 """Hyperparameter search, on models and data small enough for a test."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -90,6 +91,12 @@ def test_the_grid_is_tried_whole_and_no_point_twice(iris, tmp_path):
     points = [(trial["values"]["width"], trial["values"]["depth"]) for trial in found.trials]
     assert sorted(points) == [(4, 1), (4, 2), (8, 1), (8, 2)]
     assert "nothing left" in found.ended
+
+
+@pytest.mark.parametrize("algorithm", ["random", "bayesian"])
+def test_all_trials_asked_for_are_run(algorithm, iris, tmp_path):
+    found = small(recipes.mlp, iris, tmp_path, algorithm=algorithm, max_trials=12, epochs=1, depth=1)
+    assert len(found.trials) == 12, "KerasTuner's own default is 10"
 
 
 def test_batch_size_and_epochs_are_searched_like_others(iris, tmp_path):
@@ -240,6 +247,8 @@ def test_an_integer_range_without_a_factor_of_two():
 
 def test_lines_without_a_terminal(iris, tmp_path, capsys):
     small(recipes.mlp, iris, tmp_path, progress=True, max_trials=2)
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("trial")]
+    output = capsys.readouterr().out
+    assert "All 2 trials were run." in output
+    lines = re.findall(r"^trial +\d.*", output, re.M)
     assert len(lines) == 2
     assert all("val_accuracy" in line and "width=" in line for line in lines)

@@ -87,7 +87,7 @@ def search(
     if data.validation is None:
         raise ValueError("the data have no validation split to judge a trial by; load them with validation=0.1.")
     check_objective(objective, data.task, callbacks)
-    oracle = build_oracle(algorithm, objective or HEADS[data.task].objective, seed, fixed, searched)
+    oracle = build_oracle(algorithm, objective or HEADS[data.task].objective, max_trials, seed, fixed, searched)
     # What the recipe refuses for these data, it should refuse now.
     network = {name: fixed[name] for name in fixed if name in entry.arguments}
     factory(data.input_shape, data.outputs, data.task, compile=False, **network)
@@ -175,19 +175,22 @@ def going_on(folder, halving):
     }
 
 
-def build_oracle(algorithm, objective, seed, fixed, searched):
+def build_oracle(algorithm, objective, max_trials, seed, fixed, searched):
     if algorithm not in ORACLES:
         known = ", ".join(map(repr, ORACLES))
         raise ValueError(f"algorithm must be one of {known}, not {algorithm!r}.{nearest(algorithm, ORACLES)}")
     if not searched:
         raise ValueError("every argument is fixed, so there is nothing to search.")
-    settings = {}
+    settings = {"max_trials": max_trials}
+    if algorithm == "bayesian" and max_trials:
+        # KerasTuner draws three points a dimension at random first, which is most of a short search.
+        settings["num_initial_points"] = max(2, min(3 * len(searched), max_trials // 3))
     if algorithm == "hyperband":
         if "epochs" in searched:
             raise ValueError(
                 "algorithm='hyperband' chooses the epochs itself; fix epochs= at the most that a trial may run."
             )
-        settings["max_epochs"] = fixed["epochs"]
+        settings = {"max_epochs": fixed["epochs"]}  # max_trials is not for it to know
     return ORACLES[algorithm](
         objective=objective,
         hyperparameters=hyperparameters(searched),
