@@ -2,6 +2,7 @@
 
 import math
 import time
+import warnings
 from pathlib import Path
 
 import keras_tuner
@@ -115,7 +116,10 @@ def run_trials(oracle, plan, fixed, max_trials, found, display):
     """Asks the oracle, runs the trial, tells the oracle; writes down all that is known after each."""
     known = tunable(plan.factory.recipe)
     while not found.ended:
-        trial = oracle.create_trial("tuner0")
+        with warnings.catch_warnings():
+            # The fit of the Gaussian process tells of length scales at their bound; nothing follows from it.
+            warnings.filterwarnings("ignore", module="sklearn.gaussian_process")
+            trial = oracle.create_trial("tuner0")
         if trial.status == "STOPPED":
             found.ended = "There is nothing left to try."
             break
