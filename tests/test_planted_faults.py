@@ -229,5 +229,6 @@ def test_the_unbroken_net_passes():
 
 @pytest.mark.parametrize(("fault", "check"), [(f, c) for f, (_, checks) in FAULTS.items() for c in checks])
 def test_fault_is_caught(fault, check):
-    with pytest.raises((AssertionError, pytest.fail.Exception, TypeError, ValueError)):
-        PROPERTIES[check](Case(FAULTS[fault][0]()))
+    case = Case(FAULTS[fault][0]())
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        PROPERTIES[check](case)
