@@ -836,6 +836,8 @@ def test_terminal_after_an_interrupt():
         "    except KeyboardInterrupt:\n"
         "        print('interrupted', (sys.stdout, sys.stderr) == before)\n"
         "    import signal; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)\n"
+        # TensorFlow, interrupted in a step, may crash when Python takes it down: end without that.
+        "    sys.stdout.flush(); os._exit(0)\n"
     )
     written, status, error = on_terminal(body, interrupt_after="epoch  2/99")
     assert status == 0, error[-3000:]
