@@ -89,42 +89,34 @@ def list_recipes(data, markdown, as_json):
 @JSON
 def show(recipe, as_json):
     """Explain RECIPE and its arguments."""
+    from keras_cookbook.recipes._kinds import Number
     from keras_cookbook.tuning.space import build_space, tunable
 
     from .source import find_recipe
 
     entry = find_recipe(recipe).recipe
-    searched = build_space(entry, {})[1]
-    rows = [
-        {
-            "name": name,
-            "default": argument.default,
-            "legal": str(argument.kind),
-            "search": list(argument.kind.search) if argument.kind.search else None,
-            "searched": name in searched,
-        }
-        for name, argument in tunable(entry).items()
-    ]
+    known, searched = tunable(entry), build_space(entry, {})[1]
     if as_json:
+        rows = [
+            {
+                "name": name,
+                "default": argument.default,
+                "legal": str(argument.kind),
+                "search": list(argument.kind.search) if argument.kind.search else None,
+                "searched": name in searched,
+            }
+            for name, argument in known.items()
+        ]
         click.echo(json.dumps({"name": entry.name, "data": entry.data, "paper": entry.paper, "arguments": rows}))
         return
     click.echo(f"{inspect.getdoc(entry.build)}\n\nSource: {entry.paper}\n")
     click.echo(f"{'argument':<20} {'default':<12} {'worth searching':<24} legal")
-    for row in rows:
-        mark = "*" if row["searched"] else " "
-        worth = describe(entry, row)
-        click.echo(f"{row['name']:<19}{mark} {row['default']!s:<12} {worth:<24} {row['legal']}")
+    for name, argument in known.items():
+        mark = "*" if name in searched else " "
+        between = ".." if isinstance(argument.kind, Number) else ", "
+        worth = between.join(map(str, argument.kind.search or ()))
+        click.echo(f"{name:<19}{mark} {argument.default!s:<12} {worth:<24} {argument.kind}")
     click.echo("\n* searched by `cookbook tune` unless fixed; every other argument is searched when given a range.")
-
-
-def describe(entry, row):
-    from keras_cookbook.recipes._kinds import Number
-    from keras_cookbook.tuning.space import tunable
-
-    if not row["search"]:
-        return ""
-    kind = tunable(entry)[row["name"]].kind
-    return ("..".join if isinstance(kind, Number) else ", ".join)(map(str, row["search"]))
 
 
 def load_data(source, options, **more):
