@@ -151,6 +151,7 @@ def train(recipe, data, words, as_json):
     image_size.
     """
     from keras_cookbook import callbacks
+    from keras_cookbook.tuning.result import run_folder
     from keras_cookbook.tuning.space import tunable
 
     from .options import arguments, parse
@@ -160,9 +161,12 @@ def train(recipe, data, words, as_json):
     known = tunable(factory.recipe)
     options = parse(words, [*known, "patience", "seed", "folder", *DATA_OPTIONS])
     seed, patience = options.pop("seed", 0), options.pop("patience", 10)
-    fitting = {name: known[name].check(options.pop(name, known[name].default)) for name in ("epochs", "batch_size")}
-    folder = Path(options.pop("folder", None) or run_folder(factory.recipe.name, data))
+    fitting = {
+        name: known[name].check(options.pop(name, known[name].default), name) for name in ("epochs", "batch_size")
+    }
+    folder = options.pop("folder", None)
     data, loading = load_data(data, options, batch_size=fitting["batch_size"], seed=seed)
+    folder = Path(folder or run_folder(factory.recipe.name, data.name))
     model = factory(data.input_shape, data.outputs, data.task, seed=seed, **options)
     monitor = "loss" if data.validation is None else "val_loss"
     name, importing = named(factory, recipe)
@@ -193,8 +197,7 @@ model.evaluate(data.test)"""
         "model": str(folder / "best.keras"),
         "python": python,
     }
-    callbacks.save_json(result, folder / "result.json")
-    tell(result, as_json)
+    tell(result, folder, as_json)
 
 
 @main.command(context_settings=LOOSE)
@@ -209,7 +212,8 @@ def tune(recipe, data, words, as_json):
     (optimizer=adam,sgd), a range the lowest and highest (width=16..256); or algorithm (bayesian, random, grid,
     hyperband), max_trials, max_hours, objective, patience, seed, folder, target, task, validation, test, image_size.
     """
-    from keras_cookbook import callbacks, tuning
+    from keras_cookbook import tuning
+    from keras_cookbook.tuning.result import run_folder
     from keras_cookbook.tuning.space import tunable
 
     from .options import arguments, parse
@@ -218,9 +222,9 @@ def tune(recipe, data, words, as_json):
     factory = find_recipe(recipe)
     search_options = ("algorithm", "max_trials", "max_hours", "objective", "patience", "seed", "folder")
     options = parse(words, [*tunable(factory.recipe), *search_options, *DATA_OPTIONS])
-    options.setdefault("folder", run_folder(factory.recipe.name, data))
     options.setdefault("seed", 0)
     data, loading = load_data(data, options, seed=options["seed"])
+    options.setdefault("folder", str(run_folder(factory.recipe.name, data.name)))
     name, importing = named(factory, recipe)
     python = f"""{importing}from keras_cookbook import recipes, tuning
 
@@ -237,8 +241,7 @@ model = found.best_model()"""
         "model": str(found.best_path),
         "python": python,
     }
-    callbacks.save_json(result, found.folder / "result.json")
-    tell(result, as_json)
+    tell(result, found.folder, as_json)
 
 
 @main.command()
@@ -252,19 +255,17 @@ def copy(recipe, file):
     click.echo(f"Wrote {file} with the recipe {new!r}. Edit it, then: python {file}, or cookbook train {file} DATA")
 
 
-def run_folder(recipe, data):
-    label = "".join(c if c.isalnum() or c in "-_" else "-" for c in Path(data).stem)
-    return str(Path("runs", f"{recipe}-{label}-{time.strftime('%Y%m%d-%H%M%S')}"))
-
-
 def test_scores(model, data):
     return {} if data.test is None else model.evaluate(data.test, verbose=0, return_dict=True)
 
 
-def tell(result, as_json):
-    if as_json:
-        from keras_cookbook.callbacks.checkpoint import strict
+def tell(result, folder, as_json):
+    """Writes the result to `result.json`, and tells it."""
+    from keras_cookbook.callbacks import save_json
+    from keras_cookbook.callbacks.checkpoint import strict
 
+    save_json(result, folder / "result.json")
+    if as_json:
         click.echo(json.dumps(strict(result), allow_nan=False))
         return
     scores = "  ".join(f"{name} {value:.4f}" for name, value in result["test"].items())

@@ -2,7 +2,7 @@
 
 import re
 
-from keras_cookbook.recipes._kinds import nearest
+from keras_cookbook.recipes._kinds import among
 
 WORDS = {"none": None, "true": True, "false": False}
 
@@ -20,7 +20,7 @@ def parse(words, known):
         if not sign:
             raise ValueError(f"expected key=value, not {word!r}; for example {key}=...")
         if key not in known:
-            raise ValueError(f"there is no option {key!r}.{nearest(key, known)} There are {', '.join(known)}.")
+            raise ValueError(f"there is no option {key!r}.{among(key, known)}")
         if key in options:
             raise ValueError(f"{key} is given twice.")
         options[key] = value_of(text)

@@ -41,11 +41,9 @@ def batches(x, y=None):
 def as_array(values):
     if isinstance(values, np.ndarray):
         return values
-    return (
-        np.asarray(values)
-        if isinstance(values, list | tuple) or hasattr(values, "iloc")
-        else keras.ops.convert_to_numpy(values)
-    )
+    if isinstance(values, list | tuple) or hasattr(values, "iloc"):
+        return np.asarray(values)
+    return keras.ops.convert_to_numpy(values)
 
 
 def check_fit(model, x, y):

@@ -5,33 +5,21 @@ import functools
 import importlib.metadata
 import inspect
 import random
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, get_args, get_origin, get_type_hints
 
 import keras
 
 from ._check import named
 from ._heads import check_outputs, compile_for_task
-from ._kinds import DATA, Choice, Integer, Kind, nearest
+from ._kinds import DATA, Argument, Choice, Integer, Kind, nearest
 from ._model import RecipeModel
-from ._training import Training, kinds_of
+from ._training import Training, arguments_of
 
 REGISTRY = {}
 #: Other names of `outputs`, as users of Keras know them.
 OUTPUTS = ("num_classes", "classes")
 EMPTY = inspect.Parameter.empty
-
-
-@dataclass(frozen=True)
-class Argument:
-    """One argument of a recipe: its kind, and its default (`Argument.empty` where it must be given)."""
-
-    kind: Kind
-    default: object = EMPTY
-
-    def check(self, value):
-        # A default of None means "not used", and may be said.
-        return None if value is None and self.default is None else self.kind.check(value)
 
 
 @dataclass(frozen=True)
@@ -42,23 +30,27 @@ class Recipe:
     data: str
     paper: str
     training: Training
-    name: str = field(init=False)
-    arguments: dict = field(init=False)  # of the network
-    settings: dict = field(init=False)  # of its training
 
-    def __post_init__(self):
-        object.__setattr__(self, "name", self.build.__name__)
-        object.__setattr__(self, "arguments", read_arguments(self.build, self.data))
-        kinds = kinds_of(Training)
-        settings = {name: Argument(kinds[name], getattr(self.training, name)) for name in kinds}
-        object.__setattr__(self, "settings", settings)
+    @property
+    def name(self):
+        return self.build.__name__
+
+    @functools.cached_property
+    def arguments(self):
+        """The arguments of the network by name."""
+        return read_arguments(self.build, self.data)
+
+    @functools.cached_property
+    def settings(self):
+        """The arguments of its training by name."""
+        return arguments_of(self.training)
 
     @property
     def summary(self):
         """The first line of the docstring."""
         return inspect.getdoc(self.build).split("\n")[0]
 
-    @property
+    @functools.cached_property
     def signature(self):
         own = inspect.signature(self.build).parameters.values()
         keyword = inspect.Parameter.KEYWORD_ONLY
@@ -87,7 +79,7 @@ class Recipe:
             "training": asdict(training),
             "seed": seed,
             "data": self.data,
-            "versions": {"keras_cookbook": importlib.metadata.version("keras-cookbook"), "keras": keras.__version__},
+            "versions": {"keras_cookbook": version(), "keras": keras.__version__},
         }
         return model
 
@@ -111,13 +103,10 @@ class Recipe:
             raise ValueError(f"{self.name}: {error}.") from None
         values.apply_defaults()
         values = values.arguments
-        for name, value in values.items():
-            try:
-                values[name] = known[name].check(value)
-            except ValueError as error:
-                raise ValueError(f"{self.name}: {name} {error}") from None
-        if "task" in values:
-            with named(self.name):
+        with named(self.name):
+            for name, value in values.items():
+                values[name] = known[name].check(value, name)
+            if "task" in values:
                 check_outputs(values["task"], values["outputs"])
         return values
 
@@ -204,8 +193,13 @@ def read_arguments(build, data):
             raise ValueError(f"{build.__name__}: the argument {name!r} has no kind; annotate it with one of _kinds.py.")
         arguments[name] = Argument(kind, parameter.default)
         if parameter.default is not EMPTY:
-            arguments[name].check(parameter.default)
+            arguments[name].check(parameter.default, name)
     return arguments
+
+
+@functools.cache
+def version():
+    return importlib.metadata.version("keras-cookbook")
 
 
 @contextlib.contextmanager

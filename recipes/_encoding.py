@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 
 from ._check import check_finite
-from ._kinds import nearest
+from ._kinds import among
 
 TASKS = {  # what the labels must be
     "binary": "one column of two classes",
@@ -22,12 +22,6 @@ DATES = (
 
 def is_frame(x):
     return hasattr(x, "iloc") and hasattr(x, "columns")
-
-
-def among(word, known):
-    """`" Did you mean 'age'? There are age, color."`"""
-    known = [str(name) for name in known]
-    return f"{nearest(word, known)} There are {', '.join(known[:40])}{', ...' if len(known) > 40 else ''}."
 
 
 def float32(values, what):

@@ -17,8 +17,15 @@ def nearest(word, known):
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
+def among(word, known):
+    """`" Did you mean 'age'? There are age, color."`"""
+    known = [str(name) for name in known]
+    return f"{nearest(word, known)} There are {', '.join(known[:40])}{', ...' if len(known) > 40 else ''}."
+
+
 class Kind:
-    """What an argument may be. `check(value)` returns the value, or raises a `ValueError` that says what is legal.
+    """What an argument may be. `check` returns the value, or raises a `ValueError` that says which argument it is for
+    and what is legal.
 
     `search` holds the values worth searching, or None where an argument is not searched unless asked.
     `str(kind)` is the legal values in words; `repr(kind)`, shown by `help()`, the values worth trying.
@@ -26,9 +33,9 @@ class Kind:
 
     search = None
 
-    def check(self, value):
+    def check(self, value, name="the value"):
         if not self.legal(value):
-            raise ValueError(f"must be {self}, not {value!r}.{self.hint(value)}")
+            raise ValueError(f"{name} must be {self}, not {value!r}.{self.hint(value)}")
         return self.plain(value)
 
     def legal(self, value):
@@ -127,6 +134,18 @@ class Axes(Kind):
 
     def __repr__(self):
         return f"({', '.join(self.axes)}{',' if len(self.axes) == 1 else ''})"
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a recipe: its kind, and its default (`inspect.Parameter.empty` where it must be given)."""
+
+    kind: Kind
+    default: object
+
+    def check(self, value, name):
+        # A default of None means "not used", and may be said.
+        return None if value is None and self.default is None else self.kind.check(value, name)
 
 
 POSITIVE = Integer(1)

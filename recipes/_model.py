@@ -42,6 +42,7 @@ class RecipeModel(keras.Model):
     @functools.wraps(keras.Model.fit)
     def fit(self, x=None, y=None, *args, **kwargs):
         call = SIGNATURE.bind(self, x, y, *args, **kwargs)
+        shuffle_given = "shuffle" in call.arguments
         call.apply_defaults()
         with named(self.name):
             check_fit(self, x, y)
@@ -54,7 +55,7 @@ class RecipeModel(keras.Model):
             for layer in self.layers:
                 if isinstance(layer, Standardization) and not layer.adapted:
                     layer.adapt(batch[layer.invert] for batch in itertools.islice(batches(x, y), steps))
-        if hasattr(x, "element_spec") and "shuffle" not in kwargs and len(args) < 7:
+        if hasattr(x, "element_spec") and not shuffle_given:
             kwargs["shuffle"] = False  # a tf.data.Dataset shuffles itself; Keras warns that it cannot
         return super().fit(x, y, *args, **kwargs)
 

@@ -9,8 +9,8 @@ import re
 
 import numpy as np
 
-from ._encoding import among, is_frame, resize
-from ._kinds import nearest
+from ._encoding import is_frame, resize
+from ._kinds import among, nearest
 from ._splits import SPLITS
 
 EMBEDDED = ("digits", "iris", "wine", "breast_cancer", "diabetes")

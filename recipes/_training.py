@@ -5,7 +5,7 @@ from typing import Annotated, get_type_hints
 
 import keras
 
-from ._kinds import Choice, Integer, Real
+from ._kinds import Argument, Choice, Integer, Real
 from .parts.schedules import SHAPES, PlannedSchedule
 
 OPTIMIZERS = {
@@ -89,10 +89,11 @@ class Fitting:
     batch_size: Annotated[int, Integer(1, search=(32, 256), log=True)] = 64
 
 
-def kinds_of(settings):
-    """The kind of each field of `Training` or `Fitting`."""
-    hints = get_type_hints(settings, include_extras=True)
-    return {field.name: hints[field.name].__metadata__[0] for field in fields(settings)}
+def arguments_of(settings):
+    """The fields of a `Training` or a `Fitting` by name, as arguments with these defaults."""
+    hints = get_type_hints(type(settings), include_extras=True)
+    names = [field.name for field in fields(settings)]
+    return {name: Argument(hints[name].__metadata__[0], getattr(settings, name)) for name in names}
 
 
 def decay_kernels_only(optimizer):

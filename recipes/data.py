@@ -10,8 +10,8 @@ import warnings
 
 import numpy as np
 
-from ._encoding import TASKS, Encoder, among, is_frame, read_labels, read_rows
-from ._kinds import Integer, Real
+from ._encoding import TASKS, Encoder, is_frame, read_labels, read_rows
+from ._kinds import Integer, Real, among
 from ._sources import read
 from ._splits import SPLITS, Rows, Stream, cut, cut_sizes, find_leaks
 

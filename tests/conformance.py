@@ -221,7 +221,7 @@ def defaults_lie_in_their_range(case):
     for name, argument in (case.entry.arguments | case.entry.settings).items():
         if argument.default is inspect.Parameter.empty:
             continue
-        argument.check(argument.default)
+        argument.check(argument.default, name)
         search = argument.kind.search
         if isinstance(argument.kind, Number) and search:
             assert all(argument.kind.legal(value) for value in search), f"{name}: {search} is not legal throughout"

@@ -76,6 +76,7 @@ def test_show():
         (("train", "mlp", "irs"), "'iris'"),
         (("train", "mlp", "iris", "dept=3"), "Did you mean 'depth'"),
         (("train", "mlp", "iris", "depth=0"), "mlp: depth must be an integer"),
+        (("train", "mlp", "iris", "epochs=0"), "epochs must be an integer of at least 1, not 0"),
         (("train", "mlp", "iris", "task=binary"), "binary"),
         (("train", "cnn", "iris"), "cnn: input_shape must be"),
         (("train", "mlp", "missing.csv"), "missing.csv"),

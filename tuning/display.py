@@ -16,10 +16,6 @@ def short(value):
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def described(values):
-    return "  ".join(f"{name}={short(value)}" for name, value in values.items())
-
-
 class Display:
     """A context; `begin` and `end` frame each trial, and `observer()` is the callback that reports its epochs."""
 
@@ -53,12 +49,15 @@ class Display:
             self.console.print(self.table(ENDED))
             self.console.print(self.search.ended)
 
-    def begin(self, number, values, epochs):
-        self.current = {name: values[name] for name in self.searched}
-        self.bars.reset(self.epochs, total=epochs, note=described(self.current))
+    def described(self, values):
+        """The hyperparameters that vary, in a line."""
+        return "  ".join(f"{name}={short(values[name])}" for name in self.searched)
+
+    def begin(self, values, epochs):
+        self.bars.reset(self.epochs, total=epochs, note=self.described(values))
         left = self.deadline - time.monotonic()
         note = f"{left / 60:.0f} minutes left" if left < float("inf") else ""
-        self.bars.update(self.trials, completed=number, note=note)
+        self.bars.update(self.trials, note=note)
 
     def observer(self):
         def epoch(index, logs):
@@ -70,7 +69,7 @@ class Display:
         self.bars.advance(self.trials)
         if self.live or not self.enabled:
             return
-        values = described({name: trial["values"][name] for name in self.searched})
+        values = self.described(trial["values"])
         if trial["status"] == "failed":
             print(f"trial {trial['trial']:>3}  failed: {trial['message']}  {values}", flush=True)
             return

@@ -1,10 +1,17 @@
 """What a search found."""
 
 import json
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import keras
+
+
+def run_folder(recipe, data):
+    """Where a run goes that is told no folder: a new one in `runs`."""
+    data = "".join(c if c.isalnum() or c in "-_" else "-" for c in data)
+    return Path("runs", f"{recipe}-{data}-{time.strftime('%Y%m%d-%H%M%S')}")
 
 
 @dataclass

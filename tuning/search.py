@@ -14,7 +14,7 @@ from keras_cookbook.recipes._kinds import Integer, Real, nearest
 
 from .devices import check_strategy
 from .display import Display
-from .result import Search
+from .result import Search, run_folder
 from .space import build_space, hyperparameters, tunable
 from .trial import Plan, run_trial
 
@@ -93,9 +93,7 @@ def search(
     network = {name: fixed[name] for name in fixed if name in entry.arguments}
     factory(data.input_shape, data.outputs, data.task, compile=False, **network)
 
-    folder = Path(
-        folder or Path("runs", f"{entry.name}-{data.name}-{time.strftime('%Y%m%d-%H%M%S')}".replace("/", "-"))
-    )
+    folder = Path(folder or run_folder(entry.name, data.name))
     if (folder / "search.json").exists():
         raise ValueError(f"{folder} holds a search already, which Search.load reads. Give another folder.")
     folder.mkdir(parents=True, exist_ok=True)
@@ -122,11 +120,12 @@ def run_trials(oracle, plan, fixed, max_trials, found, display):
             trial = oracle.create_trial("tuner0")
         if trial.status == "STOPPED":
             found.ended = "There is nothing left to try."
+            save_json(found.to_dict(), found.folder / "search.json")
             break
         values, halving = split_values(trial.hyperparameters.values, known)
         values = fixed | values
         record = {"trial": len(found.trials) + 1, "status": "completed", "values": values, "message": ""}
-        display.begin(len(found.trials), values, halving.get("epochs", values["epochs"]))
+        display.begin(values, halving.get("epochs", values["epochs"]))
         try:
             outcome = run_trial(plan, values, display.observer(), **going_on(found.folder, halving))
         except Exception as error:
@@ -153,7 +152,6 @@ def run_trials(oracle, plan, fixed, max_trials, found, display):
         save_json(found.to_dict(), found.folder / "search.json")
         display.end(record)
         oracle.end_trial(trial)
-    save_json(found.to_dict(), found.folder / "search.json")
 
 
 def split_values(values, known):
@@ -222,8 +220,5 @@ def check_numbers(max_trials, max_hours, patience, seed):
         ("patience", patience, Integer(0)),
         ("seed", seed, Integer(0, 2**31)),
     ):
-        try:
-            if value is not None or name in ("patience", "seed"):
-                kind.check(value)
-        except ValueError as error:
-            raise ValueError(f"{name} {error}") from None
+        if value is not None or name in ("patience", "seed"):
+            kind.check(value, name)

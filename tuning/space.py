@@ -5,9 +5,9 @@ import dataclasses
 import keras_tuner
 
 from keras_cookbook.recipes import Fitting
-from keras_cookbook.recipes._contract import Argument
-from keras_cookbook.recipes._kinds import Choice, Integer, Number, nearest
-from keras_cookbook.recipes._training import kinds_of
+from keras_cookbook.recipes._check import named
+from keras_cookbook.recipes._kinds import Argument, Choice, Integer, Number, nearest
+from keras_cookbook.recipes._training import arguments_of
 
 #: Searched in every recipe, unless told otherwise, beside what the recipe itself says is worth searching.
 ALWAYS = ("learning_rate", "batch_size")
@@ -15,10 +15,8 @@ ALWAYS = ("learning_rate", "batch_size")
 
 def tunable(recipe):
     """Every argument of a recipe that a search may set, and the two of its fitting, by name."""
-    kinds = kinds_of(Fitting)
-    fitting = {field.name: Argument(kinds[field.name], field.default) for field in dataclasses.fields(Fitting)}
     network = {name: a for name, a in recipe.arguments.items() if name not in ("input_shape", "outputs", "task")}
-    return network | recipe.settings | fitting
+    return network | recipe.settings | arguments_of(Fitting())
 
 
 def build_space(recipe, overrides):
@@ -45,29 +43,27 @@ def build_space(recipe, overrides):
             )
         searched.pop(name, None)
         fixed.pop(name, None)
-        try:
+        with named(recipe.name):
             if isinstance(value, list | tuple):
-                searched[name] = narrowed(known[name], value)
+                searched[name] = narrowed(known[name], value, name)
             else:
-                fixed[name] = known[name].check(value)
-        except ValueError as error:
-            raise ValueError(f"{recipe.name}: {name} {error}") from None
+                fixed[name] = known[name].check(value, name)
     return fixed, searched
 
 
-def narrowed(argument, values):
+def narrowed(argument, values, name):
     """The argument with other values to search: a list of them, or a tuple of the lowest and the highest."""
     kind = argument.kind
-    values = type(values)(argument.check(value) for value in values)
+    values = type(values)(argument.check(value, name) for value in values)
     if not values:
-        raise ValueError("is given no value to search.")
+        raise ValueError(f"{name} is given no value to search.")
     default = argument.default
     if isinstance(values, list):
         return Argument(Choice(*values, search=True), default if default in values else values[0])
     if not isinstance(kind, Number):
-        raise ValueError(f"has no order, so it cannot range over {values!r}; give the values as a list.")
+        raise ValueError(f"{name} has no order, so it cannot range over {values!r}; give the values as a list.")
     if len(values) != 2 or values[0] > values[1]:
-        raise ValueError(f"must range over (lowest, highest), not {values!r}.")
+        raise ValueError(f"{name} must range over (lowest, highest), not {values!r}.")
     inside = default is not None and values[0] <= default <= values[1]
     return Argument(dataclasses.replace(kind, search=values), default if inside else values[0])
 
