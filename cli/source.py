@@ -15,7 +15,7 @@ if __name__ == "__main__":
     from keras_cookbook import callbacks, recipes
 
     data = recipes.data.load({example!r})
-    model = {name}(data.input_shape, data.outputs, data.task)
+    model = {name}({sizes})
     model.fit(data.train, validation_data=data.validation, epochs=10, callbacks=callbacks.standard())
     print(model.evaluate(data.test, return_dict=True, verbose=0))
 """
@@ -40,7 +40,8 @@ def copy_recipe(name, path):
     module = inspect.getmodule(entry.build)
     source = rename(inspect.getsource(module), name, new, module.__package__)
     with open(path, "x", encoding="utf-8") as file:
-        file.write(source + MAIN.format(name=new, example=EXAMPLES[entry.data]))
+        sizes = ", ".join(f"data.{name}" for name in ("input_shape", "outputs", "task") if name in entry.arguments)
+        file.write(source + MAIN.format(name=new, example=EXAMPLES[entry.data[0]], sizes=sizes))
     return new
 
 

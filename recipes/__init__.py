@@ -5,12 +5,13 @@ from ._contract import get, recipe
 from ._contract import names as list
 from ._heads import head
 from ._kinds import Activation, Choice, Depth, Flag, Integer, Rate, Real, Shape, Size, Task, Width
-from ._model import RecipeModel
+from ._model import ComposedModel, RecipeModel
 from ._training import Fitting, Training
 from .tabular import mlp
 from .vision import cnn, resnet
 
 __all__ = [
-    "Activation", "Choice", "Depth", "Fitting", "Flag", "Integer", "Rate", "Real", "RecipeModel", "Shape", "Size",
-    "Task", "Training", "Width", "cnn", "data", "get", "head", "list", "mlp", "parts", "recipe", "resnet",
+    "Activation", "Choice", "ComposedModel", "Depth", "Fitting", "Flag", "Integer", "Rate", "Real", "RecipeModel",
+    "Shape", "Size", "Task", "Training", "Width", "cnn", "data", "get", "head", "list", "mlp", "parts", "recipe",
+    "resnet",
 ]  # fmt: skip

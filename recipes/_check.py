@@ -56,7 +56,7 @@ def check_fit(model, x, y):
     x, y = first
     if x.dtype == object:
         raise ValueError(
-            f"x holds Python objects (first: {x.reshape(-1)[0]!r}), not numbers; recipes.data.load encodes tables."
+            f"x holds Python objects (first: {x.reshape(-1)[:1]}), not numbers; recipes.data.load encodes tables."
         )
     if len(x) == 0:
         raise ValueError("x is empty: there is no example to learn from.")
@@ -64,6 +64,12 @@ def check_fit(model, x, y):
     if len(x.shape[1:]) != len(expected) or any(e not in (None, s) for e, s in zip(expected, x.shape[1:], strict=True)):
         raise ValueError(f"x must have the shape (examples, {', '.join(map(str, expected))}), not {x.shape}.")
     check_finite(x, "x")
+    size = getattr(model, "vocabulary_size", None)
+    if size and not 0 <= x.min() <= x.max() < size:
+        raise ValueError(
+            f"x must hold numbers of words from 0 to {size - 1}, since vocabulary_size={size}; it holds "
+            f"{x.min()}..{x.max()}."
+        )
     if model.recipe.get("data") == "images" and x.dtype.kind == "f" and x.max() <= 1.0:
         warnings.warn(
             f"{model.name}: the pixels of x lie between {x.min():g} and {x.max():g}. This model rescales 0..255 "

@@ -11,9 +11,9 @@ from typing import Annotated, get_args, get_origin, get_type_hints
 import keras
 
 from ._check import named
-from ._heads import check_outputs, compile_for_task
-from ._kinds import DATA, Argument, Choice, Integer, Kind, nearest
-from ._model import RecipeModel
+from ._heads import check_outputs, compile_model
+from ._kinds import DATA, Argument, Choice, Either, Integer, Kind, nearest
+from ._model import Prepared
 from ._training import Training, arguments_of
 
 REGISTRY = {}
@@ -27,9 +27,10 @@ class Recipe:
     """What is known of a recipe, all of it read from its signature and docstring: `recipes.mlp.recipe`."""
 
     build: object
-    data: str
+    data: tuple
     paper: str
     training: Training
+    game: bool = False
 
     @property
     def name(self):
@@ -42,8 +43,14 @@ class Recipe:
 
     @functools.cached_property
     def settings(self):
-        """The arguments of its training by name."""
-        return arguments_of(self.training)
+        """The arguments of its training by name; labels that do not exist cannot be smoothed."""
+        settings = arguments_of(self.training)
+        return settings if self.supervised else {k: v for k, v in settings.items() if k != "label_smoothing"}
+
+    @property
+    def supervised(self):
+        """Whether it learns labels; a recipe without a task learns from `x` alone."""
+        return "task" in self.arguments
 
     @property
     def summary(self):
@@ -59,6 +66,10 @@ class Recipe:
             parameters.append(inspect.Parameter(name, keyword, default=argument.default, annotation=argument.kind))
         return Signature(parameters, return_annotation="keras.Model")
 
+    def sizes(self, data):
+        """What a factory must know of a `Data`, by argument: `factory(**factory.recipe.sizes(data))`."""
+        return {name: getattr(data, name) for name in ("input_shape", "outputs", "task") if name in self.arguments}
+
     def make(self, *args, **kwargs):
         """Checks the arguments, builds the network and compiles it."""
         values = self.check(*args, **kwargs)
@@ -68,17 +79,17 @@ class Recipe:
         seed = random.randrange(2**31) if values["seed"] is None else values["seed"]
         with named(self.name), seeded(seed), dtype_policy(training.precision):
             model = self.build(**network)
-            if not isinstance(model, RecipeModel):
+            if not isinstance(model, Prepared):
                 raise TypeError(f"{self.name}: a recipe returns what `head` returns, a RecipeModel, not {type(model)}.")
             model.name = values["name"] or self.name
             if values["compile"]:
-                compile_for_task(model, network["task"], training)
+                compile_model(model, training, network.get("task"))
         model.recipe = {
             "name": self.name,
             "arguments": network,
             "training": asdict(training),
             "seed": seed,
-            "data": self.data,
+            "data": next((kind for kind in self.data if DATA[kind].legal(network.get("input_shape"))), None),
             "versions": {"keras_cookbook": version(), "keras": keras.__version__},
         }
         return model
@@ -145,17 +156,19 @@ class Signature(inspect.Signature):
         return "(\n    " + ",\n    ".join(lines) + ",\n) -> keras.Model"
 
 
-def recipe(*, data, paper="", training=None):
+def recipe(*, data, paper="", training=None, game=False):
     """Registers a function as a recipe, under its own name.
 
-    The function takes sizes and gives back an uncompiled network (`return head(inputs, features, task, outputs)`).
-    What users call has the training settings and `compile=`, `name=`, `seed=` besides, checks every argument against
-    its annotation, and compiles the network for its task.
+    The function takes sizes and gives back an uncompiled network: `return head(inputs, features, task, outputs)`, or,
+    where it has no `task`, a model of a class of its own that states its loss in `compute_loss`. What users call has
+    the training settings and `compile=`, `name=`, `seed=` besides, checks every argument against its annotation, and
+    compiles the network.
 
     Args:
-        data: the kind of data it learns from, a key of `_kinds.DATA`.
+        data: the kind of data it learns from, a key of `_kinds.DATA`; or several, the more special ones first.
         paper: the source: authors, year, arXiv number or DOI.
         training: the recipe's own defaults of the training settings, a `Training`.
+        game: whether parts of the network play against each other, so that the loss need not fall.
 
     Raises:
         ValueError: if the name is taken, or an argument has no kind or an illegal default.
@@ -165,7 +178,8 @@ def recipe(*, data, paper="", training=None):
         if build.__name__ in REGISTRY:
             other = REGISTRY[build.__name__].__module__
             raise ValueError(f"There is a recipe {build.__name__!r} already, in {other}. Give this one another name.")
-        entry = Recipe(build, data, paper, training or Training())
+        kinds = (data,) if isinstance(data, str) else tuple(data)
+        entry = Recipe(build, kinds, paper, training or Training(), game)
 
         @functools.wraps(build)
         def factory(*args, **kwargs):
@@ -188,7 +202,7 @@ def read_arguments(build, data):
         hint = hints.get(name)
         kind = get_args(hint)[1] if get_origin(hint) is Annotated else None
         if name == "input_shape":
-            kind = DATA[data]
+            kind = DATA[data[0]] if len(data) == 1 else Either(*(DATA[kind] for kind in data))
         if not isinstance(kind, Kind):
             raise ValueError(f"{build.__name__}: the argument {name!r} has no kind; annotate it with one of _kinds.py.")
         arguments[name] = Argument(kind, parameter.default)
@@ -237,7 +251,7 @@ def get(name):
 
 
 def names(data=None):
-    """The names of all recipes, in alphabetical order, or of those for one kind of data ("rows", "images")."""
+    """The names of all recipes, in alphabetical order, or of those for one kind of data ("rows", "images", ...)."""
     if data is not None and data not in DATA:
         raise ValueError(f"data must be one of {', '.join(map(repr, DATA))}, not {data!r}.{nearest(data, DATA)}")
-    return sorted(name for name, factory in REGISTRY.items() if data in (None, factory.recipe.data))
+    return sorted(name for name, factory in REGISTRY.items() if data is None or data in factory.recipe.data)

@@ -43,13 +43,14 @@ HEADS = {
 }
 
 
-def head(inputs, features, task, outputs):
-    """The finished network: an output layer for the task on the last axis of `features`, always in float32."""
+def head(inputs, features, task, outputs, model=RecipeModel):
+    """The finished network, of the given class: an output layer for the task on the last axis of `features`, always in
+    float32."""
     answer = keras.layers.Dense(outputs, HEADS[task].activation, dtype="float32", name="predictions")(features)
     if task == "regression":
         # Labels may have any unit and size: the network learns the standardised number.
         answer = Standardization(invert=True, name="units")(answer)
-    return RecipeModel(inputs, answer)
+    return model(inputs, answer)
 
 
 def check_outputs(task, outputs):
@@ -66,12 +67,19 @@ def check_outputs(task, outputs):
         )
 
 
-def compile_for_task(model, task, training):
-    """Compiles a model for its task with the training settings."""
+def compile_model(model, training, task=None):
+    """Compiles a model with the training settings, for its task where it has one."""
+    goal = {}
+    if task:
+        goal = {"loss": HEADS[task].loss(training.label_smoothing), "metrics": HEADS[task].metrics()}
     model.compile(
-        optimizer=training.build_optimizer(),
-        loss=HEADS[task].loss(training.label_smoothing),
-        metrics=HEADS[task].metrics(),
+        optimizer=model.build_optimizer(training),
         jit_compile=training.jit_compile,
         steps_per_execution=training.steps_per_execution,
+        **goal,
     )
+
+
+def default_objective(task):
+    """What a search improves by default."""
+    return HEADS[task].objective if task else "val_loss"

@@ -136,6 +136,25 @@ class Axes(Kind):
         return f"({', '.join(self.axes)}{',' if len(self.axes) == 1 else ''})"
 
 
+class Either(Kind):
+    """What one of several kinds accepts."""
+
+    def __init__(self, *kinds):
+        self.kinds = kinds
+
+    def legal(self, value):
+        return any(kind.legal(value) for kind in self.kinds)
+
+    def plain(self, value):
+        return next(kind for kind in self.kinds if kind.legal(value)).plain(value)
+
+    def __str__(self):
+        return ", or ".join(str(kind) for kind in self.kinds)
+
+    def __repr__(self):
+        return " | ".join(repr(kind) for kind in self.kinds)
+
+
 @dataclass(frozen=True)
 class Argument:
     """One argument of a recipe: its kind, and its default (`inspect.Parameter.empty` where it must be given)."""
@@ -153,6 +172,8 @@ POSITIVE = Integer(1)
 DATA = {
     "rows": Axes("features", "..."),
     "images": Axes("height", "width", "channels", free=("height", "width")),
+    "sequences": Axes("steps", "features", free=("steps",)),
+    "text": Axes("tokens"),
 }
 
 # The words that recipes share. `Shape` becomes the shape of the recipe's kind of data.

@@ -1,4 +1,4 @@
-"""The model that a recipe returns: a Keras model that remembers its recipe and prepares itself when `fit` begins."""
+"""The models that recipes return: Keras models that remember their recipe and prepare themselves when `fit` begins."""
 
 import functools
 import inspect
@@ -7,25 +7,90 @@ import itertools
 import keras
 
 from ._check import batches, check_fit, named
-from ._training import decay_kernels_only
+from ._training import decay_kernels_only, inner_optimizers
 from .parts.layers import Standardization
 from .parts.schedules import PlannedSchedule
 
 SIGNATURE = inspect.signature(keras.Model.fit)
 
 
-@keras.saving.register_keras_serializable("keras_cookbook")
-class RecipeModel(keras.Model):
-    """A functional `keras.Model` with the call that made it.
+class Prepared:
+    """What a recipe's model has over a `keras.Model`.
 
     `fit` does three things before the first step, so that no one can forget them: it checks the data against the model,
-    lets `Standardization` layers learn mean and deviation from the training data (once), and plans a learning-rate
-    schedule over all steps.
+    lets what must know the data learn from them (once), and plans a learning-rate schedule over all steps.
 
     Attributes:
         recipe: dict with the name of the recipe, its `arguments`, the `training` settings, the `seed`, the kind of
             `data` and the `versions` of this package and Keras. It is saved with the model.
     """
+
+    def compile_from_config(self, config):
+        super().compile_from_config(config)
+        decay_kernels_only(self.optimizer)
+
+    def build_optimizer(self, training):
+        """The optimizer of these training settings."""
+        return training.build_optimizer()
+
+    def adapt(self, x, y, steps):
+        """Lets `Standardization` layers learn mean and deviation, from the labels where they scale a prediction."""
+        labels = "task" in self.recipe.get("arguments", ())
+        for layer in standardizations(self):
+            if not layer.adapted:
+                layer.adapt(batch[layer.invert and labels] for batch in itertools.islice(batches(x, y), steps))
+
+    def encode(self, x):
+        """The inputs as the network takes them."""
+        return x
+
+    @functools.wraps(keras.Model.fit)
+    def fit(self, x=None, y=None, *args, **kwargs):
+        call = SIGNATURE.bind(self, x, y, *args, **kwargs)
+        if hasattr(x, "element_spec"):
+            call.arguments.setdefault("shuffle", False)  # it shuffles itself; Keras warns that it cannot
+        call.apply_defaults()
+        call = call.arguments
+        del call["self"]
+        with named(self.name):
+            steps = steps_per_epoch(call)
+            self.adapt_inputs(x, steps)
+            call["x"] = self.encode(x)
+            check_fit(self, call["x"], y)
+            if (judge := call["validation_data"]) is not None:
+                pair = tuple(judge) if isinstance(judge, tuple | list) else (judge,)
+                with named("validation_data"):
+                    pair = (self.encode(pair[0]), *pair[1:])
+                    check_fit(self, *(*pair, None)[:2])
+                call["validation_data"] = pair if isinstance(judge, tuple | list) else pair[0]
+            if self.plan_schedule(call, steps):
+                self.train_function = None
+            self.adapt(call["x"], y, steps)
+        return super().fit(**call)
+
+    def adapt_inputs(self, x, steps):
+        """Lets what `encode` needs learn from the inputs."""
+
+    def plan_schedule(self, call, steps):
+        """Stretches the learning-rate schedule over the steps of this call to `fit`; whether that changed it."""
+        changed = False
+        for optimizer in inner_optimizers(self.optimizer):
+            schedule = getattr(optimizer, "_learning_rate", None)
+            if not isinstance(schedule, PlannedSchedule):
+                continue
+            if steps is None:
+                raise ValueError(
+                    f"schedule={schedule.shape!r} needs the number of steps in an epoch, and this data set "
+                    "does not tell it. Pass steps_per_epoch= to fit, or use schedule='constant' without warm-up."
+                )
+            done = int(keras.ops.convert_to_numpy(optimizer.iterations)) * (optimizer.gradient_accumulation_steps or 1)
+            changed |= schedule.plan(done - call["initial_epoch"] * steps, call["epochs"] * steps)
+        return changed
+
+
+@keras.saving.register_keras_serializable("keras_cookbook")
+class RecipeModel(Prepared, keras.Model):
+    """A functional model made by a recipe; see `Prepared`."""
 
     # Keras recognises a functional model by these arguments.
     def __init__(self, inputs, outputs, name=None, *, recipe=None, **kwargs):
@@ -35,43 +100,48 @@ class RecipeModel(keras.Model):
     def get_config(self):
         return {**super().get_config(), "recipe": dict(self.recipe)}
 
-    def compile_from_config(self, config):
-        super().compile_from_config(config)
-        decay_kernels_only(self.optimizer)
 
-    @functools.wraps(keras.Model.fit)
-    def fit(self, x=None, y=None, *args, **kwargs):
-        call = SIGNATURE.bind(self, x, y, *args, **kwargs)
-        shuffle_given = "shuffle" in call.arguments
-        call.apply_defaults()
-        with named(self.name):
-            check_fit(self, x, y)
-            if (judge := call.arguments["validation_data"]) is not None:
-                with named("validation_data"):
-                    check_fit(self, *(judge[:2] if isinstance(judge, tuple | list) else (judge, None)))
-            steps = steps_per_epoch(call.arguments)
-            if self.plan_schedule(call.arguments, steps):
-                self.train_function = None
-            for layer in self.layers:
-                if isinstance(layer, Standardization) and not layer.adapted:
-                    layer.adapt(batch[layer.invert] for batch in itertools.islice(batches(x, y), steps))
-        if hasattr(x, "element_spec") and not shuffle_given:
-            kwargs["shuffle"] = False  # a tf.data.Dataset shuffles itself; Keras warns that it cannot
-        return super().fit(x, y, *args, **kwargs)
+class ComposedModel(Prepared, keras.Model):
+    """A model made of other models, such as the two players of a GAN; a subclass says how they work together.
 
-    def plan_schedule(self, call, steps):
-        """Stretches the learning-rate schedule over the steps of this call to `fit`; whether that changed it."""
-        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
-        schedule = getattr(optimizer, "_learning_rate", None)
-        if not isinstance(schedule, PlannedSchedule):
-            return False
-        if steps is None:
-            raise ValueError(
-                f"schedule={schedule.shape!r} needs the number of steps in an epoch, and this data set "
-                "does not tell it. Pass steps_per_epoch= to fit, or use schedule='constant' without warm-up."
-            )
-        done = int(keras.ops.convert_to_numpy(optimizer.iterations)) * (optimizer.gradient_accumulation_steps or 1)
-        return schedule.plan(done - call["initial_epoch"] * steps, call["epochs"] * steps)
+    Each part is an attribute of its name. The first is the one that takes the data.
+
+    Args:
+        parts: dict of models by name.
+    """
+
+    def __init__(self, parts, name=None, *, recipe=None, **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.names = list(parts)
+        for part, model in parts.items():
+            setattr(self, part, model)
+        self.recipe = recipe or {}
+        self.built = True
+
+    @property
+    def input_shape(self):
+        return getattr(self, self.names[0]).input_shape
+
+    def get_config(self):
+        parts = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in self.names}
+        return {"parts": parts, "name": self.name, "recipe": dict(self.recipe)}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        parts = {
+            name: keras.saving.deserialize_keras_object(part, custom_objects)
+            for name, part in config.pop("parts").items()
+        }
+        return cls(parts, **config)
+
+
+def standardizations(model):
+    """The `Standardization` layers of a model and of the models in it."""
+    for layer in model.layers:
+        if isinstance(layer, Standardization):
+            yield layer
+        elif isinstance(layer, keras.Model):
+            yield from standardizations(layer)
 
 
 def steps_per_epoch(call):

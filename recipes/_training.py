@@ -11,7 +11,7 @@ from .parts.schedules import SHAPES, PlannedSchedule
 OPTIMIZERS = {
     "adam": keras.optimizers.Adam,
     "adamw": keras.optimizers.AdamW,
-    "sgd": lambda **settings: keras.optimizers.SGD(momentum=0.9, nesterov=True, **settings),
+    "sgd": lambda momentum=0.9, **settings: keras.optimizers.SGD(momentum=momentum, nesterov=momentum > 0, **settings),
     "rmsprop": keras.optimizers.RMSprop,
     "nadam": keras.optimizers.Nadam,
     "adagrad": keras.optimizers.Adagrad,
@@ -21,6 +21,10 @@ OPTIMIZERS = {
     "lamb": keras.optimizers.Lamb,
     "lion": keras.optimizers.Lion,
 }
+#: What each optimizer calls its momentum.
+MOMENTUM = {"sgd": "momentum", "rmsprop": "momentum"} | dict.fromkeys(
+    ("adam", "adamw", "nadam", "adamax", "lamb", "lion"), "beta_1"
+)
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class Training:
 
     optimizer: the rule that turns gradients into steps; "sgd" has Nesterov momentum 0.9.
     learning_rate: the step size, at its peak where a schedule varies it.
+    momentum: the share of the running mean of gradients that a step keeps (`beta_1` of the Adam family). None is the
+        optimizer's own: 0.9, but for "rmsprop", which has none; "adagrad", "adadelta" and "adafactor" take none.
     weight_decay: the share of each weight taken off per step, times the learning rate (decoupled: Loshchilov and
         Hutter, 2019, arXiv:1711.05101). Biases and normalisation weights are left alone. None is the optimizer's own:
         0.004 for "adamw", nothing for the others.
@@ -45,6 +51,7 @@ class Training:
 
     optimizer: Annotated[str, Choice(*OPTIMIZERS)] = "adam"
     learning_rate: Annotated[float, Real(0, search=(1e-4, 1e-1), log=True)] = 1e-3
+    momentum: Annotated[float, Real(0, 1, below=True)] = None
     weight_decay: Annotated[float, Real(0, log=True)] = None
     schedule: Annotated[str, Choice(*SHAPES)] = "constant"
     warmup: Annotated[float, Real(0, 1, below=True)] = 0.0
@@ -56,25 +63,40 @@ class Training:
     jit_compile: Annotated[bool, Choice("auto", True, False)] = "auto"
     steps_per_execution: Annotated[int, Integer(1)] = 1
 
-    def build_optimizer(self):
-        """The Keras optimizer of these settings."""
-        rate = self.learning_rate
+    def build_optimizer(self, players=None):
+        """The Keras optimizer of these settings.
+
+        Args:
+            players: dict that gives the weights whose path matches a pattern an optimizer of their own, with the
+                learning rate multiplied by a factor: `{".*discriminator.*": 2.0}`.
+        """
+        optimizer = self.build_one(1.0)
+        if players:
+            own = {pattern: self.build_one(factor) for pattern, factor in players.items()}
+            optimizer = keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(optimizer, own))
+        decay_kernels_only(optimizer)
+        if keras.config.dtype_policy().name == "mixed_float16":
+            # Keras would wrap it too, but forget that in the saved model.
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        return optimizer
+
+    def build_one(self, factor):
+        if self.momentum is not None and self.optimizer not in MOMENTUM:
+            raise ValueError(f"momentum={self.momentum}: optimizer={self.optimizer!r} has none. Leave it at None.")
+        rate = self.learning_rate * factor
         if self.schedule != "constant" or self.warmup:
             rate = PlannedSchedule(rate, self.schedule, self.warmup)
         decay = {} if self.weight_decay is None else {"weight_decay": self.weight_decay}
-        optimizer = OPTIMIZERS[self.optimizer](
+        momentum = {} if self.momentum is None else {MOMENTUM[self.optimizer]: self.momentum}
+        return OPTIMIZERS[self.optimizer](
             learning_rate=rate,
             **decay,
             global_clipnorm=self.clip_norm,
             gradient_accumulation_steps=self.accumulate if self.accumulate > 1 else None,
             use_ema=self.ema > 0,
             ema_momentum=self.ema or 0.99,
+            **momentum,
         )
-        decay_kernels_only(optimizer)
-        if keras.config.dtype_policy().name == "mixed_float16":
-            # Keras would wrap it too, but forget that in the saved model.
-            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-        return optimizer
 
 
 @dataclass(frozen=True)
@@ -96,8 +118,14 @@ def arguments_of(settings):
     return {name: Argument(hints[name].__metadata__[0], getattr(settings, name)) for name in names}
 
 
+def inner_optimizers(optimizer):
+    """The optimizers that move the weights, out of a loss scale or a `MultiOptimizer`."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    return getattr(optimizer, "optimizers", [optimizer])
+
+
 def decay_kernels_only(optimizer):
     """Leaves biases and normalisation weights out of weight decay. Keras does not save that, so loading repeats it."""
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-    if getattr(optimizer, "weight_decay", None):
-        optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
+    for inner in inner_optimizers(optimizer):
+        if getattr(inner, "weight_decay", None):
+            inner.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])

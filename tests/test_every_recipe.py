@@ -1,12 +1,14 @@
-"""Every recipe has every property, because it is registered."""
+"""Every recipe has every property, on each kind of data it takes, because it is registered."""
 
 import pytest
 from conformance import PROPERTIES, Case
 
 from keras_cookbook import recipes
 
+CASES = [(name, kind) for name in recipes.list() for kind in recipes.get(name).recipe.data]
+
 
 @pytest.mark.parametrize("check", PROPERTIES)
-@pytest.mark.parametrize("name", recipes.list())
-def test_recipe(name, check):
-    PROPERTIES[check](Case(recipes.get(name)))
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_recipe(name, kind, check):
+    PROPERTIES[check](Case(recipes.get(name), kind))

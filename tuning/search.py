@@ -9,7 +9,7 @@ import keras_tuner
 
 from keras_cookbook import recipes
 from keras_cookbook.callbacks import save_json, save_model
-from keras_cookbook.recipes._heads import HEADS
+from keras_cookbook.recipes._heads import HEADS, default_objective
 from keras_cookbook.recipes._kinds import Integer, Real, nearest
 
 from .devices import check_strategy
@@ -87,11 +87,12 @@ def search(
     data = recipes.data.load(data)
     if data.validation is None:
         raise ValueError("the data have no validation split to judge a trial by; load them with validation=0.1.")
-    check_objective(objective, data.task, callbacks)
-    oracle = build_oracle(algorithm, objective or HEADS[data.task].objective, max_trials, seed, fixed, searched)
+    task = data.task if entry.supervised else None
+    check_objective(objective, task, callbacks)
+    oracle = build_oracle(algorithm, objective or default_objective(task), max_trials, seed, fixed, searched)
     # What the recipe refuses for these data, it should refuse now.
     network = {name: fixed[name] for name in fixed if name in entry.arguments}
-    factory(data.input_shape, data.outputs, data.task, compile=False, **network)
+    factory(**entry.sizes(data), compile=False, **network)
 
     folder = Path(folder or run_folder(entry.name, data.name))
     if (folder / "search.json").exists():
@@ -204,8 +205,8 @@ def build_oracle(algorithm, objective, max_trials, seed, fixed, searched):
 
 
 def check_objective(objective, task, callbacks):
-    # Callbacks may log what no metric does.
-    if not isinstance(objective, str) or callbacks:
+    # Callbacks and the models of other losses may log what no metric does.
+    if not isinstance(objective, str) or callbacks or not task:
         return
     names = ["loss", *(metric.name for metric in HEADS[task].metrics())]
     known = [f"val_{name}" for name in names] + names
