@@ -5,7 +5,7 @@ import functools
 import importlib.metadata
 import inspect
 import random
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Annotated, get_args, get_origin, get_type_hints
 
 import keras
@@ -87,7 +87,7 @@ class Recipe:
         model.recipe = {
             "name": self.name,
             "arguments": network,
-            "training": asdict(training),
+            "training": {name: getattr(training, name) for name in self.settings},
             "seed": seed,
             "data": next((kind for kind in self.data if DATA[kind].legal(network.get("input_shape"))), None),
             "versions": {"keras_cookbook": version(), "keras": keras.__version__},
