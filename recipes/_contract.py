@@ -19,6 +19,8 @@ from ._training import Training, arguments_of
 REGISTRY = {}
 #: Other names of `outputs`, as users of Keras know them.
 OUTPUTS = ("num_classes", "classes")
+#: What a `Data` tells a recipe.
+FROM_DATA = ("input_shape", "outputs", "task", "horizon", "return_sequences")
 EMPTY = inspect.Parameter.empty
 
 
@@ -68,7 +70,8 @@ class Recipe:
 
     def sizes(self, data):
         """What a factory must know of a `Data`, by argument: `factory(**factory.recipe.sizes(data))`."""
-        return {name: getattr(data, name) for name in ("input_shape", "outputs", "task") if name in self.arguments}
+        known = {name: getattr(data, name) for name in FROM_DATA if name in self.arguments}
+        return {name: value for name, value in known.items() if value not in (None, False)}
 
     def make(self, *args, **kwargs):
         """Checks the arguments, builds the network and compiles it."""

@@ -9,7 +9,7 @@ import re
 
 import numpy as np
 
-from ._encoding import is_frame, resize
+from ._encoding import is_frame, is_text, resize
 from ._kinds import among, nearest
 from ._splits import SPLITS
 
@@ -30,38 +30,54 @@ class Source:
     stream: object = None  # split, shuffle, seed -> its rows one by one
 
 
-def read(source, target, image_size, memory):
+def read(source, target, text, image_size, memory):
     if isinstance(source, str | os.PathLike):
         path = pathlib.Path(source).expanduser()
+        if text is not None and (source in EMBEDDED or path.is_dir()):
+            raise ValueError(f"text={text!r} names the texts of a frame, a CSV file or a TFDS set; {source!r} is none.")
         if source in EMBEDDED:
             return read_embedded(source)
         if path.is_dir():
             return read_folder(path, image_size, memory)
         if path.is_file():
-            return read_csv(path, target)
+            return read_csv(path, target, text)
         if ".csv" in path.suffixes or not re.match(r"\w", str(source)):
             raise FileNotFoundError(f"There is no file or folder {str(source)!r}.")
-        return read_tfds(str(source), target, image_size, memory)
+        return read_tfds(str(source), target, text, image_size, memory)
     if isinstance(source, tuple) and len(source) == 2 and all(isinstance(part, tuple) for part in source):
         source = dict(zip(("train", "test"), source, strict=True))
     if not isinstance(source, dict):
-        return Source("frame" if is_frame(source) else "arrays", {"train": read_pair(source, target, "the source")})
+        return Source(
+            "frame" if is_frame(source) else "arrays", {"train": read_pair(source, target, text, "the source")}
+        )
     for split in source:
         if split not in SPLITS:
             raise ValueError(f"A dict of splits has no {split!r}.{among(split, SPLITS)}")
     if "train" not in source:
         raise ValueError(f"A dict of splits must have 'train'; received {list(source)}.")
-    return Source("splits", {split: read_pair(part, target, repr(split)) for split, part in source.items()})
+    return Source("splits", {split: read_pair(part, target, text, repr(split)) for split, part in source.items()})
 
 
-def read_pair(source, target, where):
+def read_pair(source, target, text, where):
     if is_frame(source):
-        return split_target(source, target, where)
-    if not isinstance(source, tuple) or len(source) != 2:
+        source = split_target(source, target, where)
+    elif not isinstance(source, tuple) or len(source) != 2:
         raise ValueError(f"Expected arrays (x, y) or a pandas frame as {where}; received a {type(source).__name__}.")
-    if target is not None:
+    elif target is not None:
         raise ValueError(f"target={target!r} names a column of a frame, but {where} holds arrays (x, y).")
-    return source
+    return source if text is None else (text_column(source[0], text, where), source[1])
+
+
+def text_column(x, text, where):
+    if not is_frame(x):
+        raise ValueError(f"text={text!r} names a column of a frame, but {where} holds arrays (x, y).")
+    if text not in x:
+        raise ValueError(
+            f"text= must name the column of {where} with texts; received {text!r}.{among(text, x.columns)}"
+        )
+    if not is_text(np.asarray(x[text])):
+        raise ValueError(f"text= must name a column of texts; {text!r} of {where} is {x[text].dtype}.")
+    return x[text]
 
 
 def split_target(frame, target, where):
@@ -87,16 +103,25 @@ def read_embedded(name):
     return Source(name, {"train": (found.data, found.target)}, class_names, [str(name) for name in found.feature_names])
 
 
-def read_csv(path, target):
+def read_frame(path, text=None):
+    """A CSV file as a frame; in its column of texts, `NA` and the like are words."""
     import pandas as pd
 
     if ".csv" not in path.suffixes:
         raise ValueError(f"Expected a file named .csv (.csv.gz and the like); received {str(path)!r}.")
     try:
         frame = pd.read_csv(path, na_values="?", skipinitialspace=True)
+        if text in frame:
+            words = pd.read_csv(path, usecols=[text], dtype=str, na_filter=False, skipinitialspace=True)
+            frame[text] = words[text].to_numpy(object)
     except (ValueError, OSError) as error:  # such as pandas' parser errors, which do not name the file
         raise ValueError(f"Cannot read {str(path)!r}: {error}") from None
-    return Source(path.name.split(".")[0], {"train": split_target(frame, target, repr(path.name))})
+    return frame
+
+
+def read_csv(path, target, text):
+    pair = read_pair(read_frame(path, text), target, text, repr(path.name))
+    return Source(path.name.split(".")[0], {"train": pair})
 
 
 @contextlib.contextmanager
@@ -188,7 +213,7 @@ def tfds_builder(name):
     return builder
 
 
-def read_tfds(name, target, image_size, memory):
+def read_tfds(name, target, text, image_size, memory):
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
@@ -202,7 +227,14 @@ def read_tfds(name, target, image_size, memory):
     if not isinstance(label, str) or label not in features:
         raise ValueError(f"target= must name the label of {name!r}; received {label!r}.{among(label, features)}")
     class_names = getattr(features[label], "names", None)
+    texts = [key for key, feature in features.items() if feature.shape == () and feature.np_dtype in (object, str)]
+    if text is not None and (text not in texts or text == label):
+        raise ValueError(f"text= must name a text of {name!r}; received {text!r}.{among(text, texts)}")
 
+    x = text or x
+    if isinstance(x, str) and x in texts:
+        tables = {split: builder.as_dataset(split=split, batch_size=-1) for split in sizes}
+        return Source(name, {split: (t[x].numpy(), t[label].numpy()) for split, t in tables.items()}, class_names)
     if x is None or isinstance(x, dict):
         columns = [key for key in ([*x.values(), y] if x else features) if key != label]
         if any(features[key].shape != () for key in [*columns, label]):

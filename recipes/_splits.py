@@ -1,10 +1,13 @@
-"""Splits: which rows are in each, which are in two of them, and the batches of one."""
+"""Splits: which rows are in each, which are in two of them, the batches of one, and `Data`, which is all of them."""
 
+import dataclasses
+import functools
 import itertools
 
 import numpy as np
 
 from ._encoding import is_frame
+from ._kinds import Integer, among
 
 SPLITS = ("train", "validation", "test")
 
@@ -40,15 +43,36 @@ def find_leaks(rows):
     def keys(x):
         if is_frame(x):
             return pd.util.hash_pandas_object(x, index=False).to_numpy()
-        return np.fromiter((hash(row.tobytes()) for row in x), "int64", len(x))
+        return np.fromiter((hash(row if isinstance(row, str) else row.tobytes()) for row in x), "int64", len(x))
 
     found = {split: keys(rows[split]) for split in SPLITS if split in rows}
     counts = {f"{a}/{b}": int(np.isin(found[b], found[a]).sum()) for a, b in itertools.combinations(found, 2)}
     return {pair: count for pair, count in counts.items() if count}
 
 
+def gather(rows, size, batch_size, seed, shuffle, singly=False):
+    """Batches of what `rows` gives for the numbers of a split's rows, for a batch at a time or `singly`."""
+    import tensorflow as tf
+
+    def reorder(epoch):
+        order = tf.random.experimental.stateless_shuffle(tf.range(size, dtype=tf.int64), [epoch, seed])
+        return tf.data.Dataset.from_tensor_slices(order)
+
+    with tf.device("CPU"):
+        data = tf.data.Dataset.range(size)
+        if shuffle:
+            # The buffer of `Dataset.shuffle` would take seconds and hundreds of megabytes for a million numbers.
+            epoch = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).take(1)
+            data = epoch.flat_map(reorder).apply(tf.data.experimental.assert_cardinality(size))
+        if singly:
+            data = data.map(rows, tf.data.AUTOTUNE, deterministic=True).batch(batch_size)
+        else:
+            data = data.batch(batch_size).map(rows, tf.data.AUTOTUNE, deterministic=True)
+        return data.prefetch(tf.data.AUTOTUNE)
+
+
 class Rows:
-    """A split in memory, held once: `arrays` are read-only views of its tensors.
+    """A split in memory, held once: `arrays` are read-only views of its tensors, or copies of its texts.
 
     With `decode`, x holds the paths of images, which are read while training.
     """
@@ -58,11 +82,20 @@ class Rows:
 
         with tf.device("CPU"):
             self.tensors = tf.constant(x), tf.constant(y)
-        self.arrays = None if decode else tuple(np.asarray(tensor) for tensor in self.tensors)
         self.decode = decode
+        self.views = None if x.dtype.kind in "OU" else tuple(np.asarray(tensor) for tensor in self.tensors)
 
     def __len__(self):
         return len(self.tensors[1])
+
+    @property
+    def arrays(self):
+        if self.views or self.decode:
+            return self.views
+        x, y = self.tensors
+        texts = np.array([text.decode() for text in x.numpy()], object)
+        texts.flags.writeable = False
+        return texts, np.asarray(y)
 
     def batches(self, batch_size, seed, shuffle):
         import tensorflow as tf
@@ -73,16 +106,8 @@ class Rows:
         def rows(index):
             return decode(tf.gather(x, index)), tf.gather(y, index)
 
-        with tf.device("CPU"):
-            data = tf.data.Dataset.range(len(self))
-            if shuffle:
-                data = data.shuffle(len(self), seed=seed, reshuffle_each_iteration=True)
-            # Rows in memory are gathered a batch at a time; images are decoded one by one, in parallel.
-            if self.decode:
-                data = data.map(rows, tf.data.AUTOTUNE, deterministic=True).batch(batch_size)
-            else:
-                data = data.batch(batch_size).map(rows, tf.data.AUTOTUNE, deterministic=True)
-            return data.prefetch(tf.data.AUTOTUNE)
+        # Rows in memory are gathered a batch at a time; images are decoded one by one, in parallel.
+        return gather(rows, len(self), batch_size, seed, shuffle, singly=bool(self.decode))
 
 
 class Stream:
@@ -108,3 +133,112 @@ class Stream:
             if shuffle:
                 data = data.shuffle(max(batch_size, self.buffer), seed=seed, reshuffle_each_iteration=True)
             return data.batch(batch_size).map(cast, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Data:
+    """Train, validation and test, and what a model must know about them. Made by `load` and `windows`.
+
+    Attributes:
+        name: What was loaded.
+        kind: What recipes call such data: `"rows"`, `"images"` (height, width, channels), `"sequences"`
+            (steps, features) or `"text"`.
+        task: `"binary"`, `"multiclass"`, `"multilabel"` or `"regression"`.
+        outputs: Units of the model's last layer.
+        class_names: Name of each class or label, by its number; None for regression.
+        input_shape: Shape of one row of x; for text `(tokens,)`, the words of the longest training text, at most 512.
+        batch_size: Rows per batch.
+        seed: Seeded the cut, and seeds the order of the training rows.
+        features: Name of each column of x, where columns have names.
+        leaks: Rows that two splits share: `{"train/test": 3}` if 3 rows of test occur in train; None where they were
+            not looked for.
+    """
+
+    name: str
+    kind: str
+    task: str
+    outputs: int
+    class_names: list | None
+    input_shape: tuple
+    batch_size: int
+    seed: int
+    features: list | None
+    leaks: dict | None
+    _parts: dict
+    _encoder: object = None
+
+    @functools.cached_property
+    def train(self):
+        """Batches in a new order each epoch."""
+        return self._batches("train", shuffle=True)
+
+    @functools.cached_property
+    def validation(self):
+        """Batches in a fixed order; None where there is no validation split."""
+        return self._batches("validation")
+
+    @functools.cached_property
+    def test(self):
+        """Batches in a fixed order; None where there is no test split."""
+        return self._batches("test")
+
+    def _batches(self, split, shuffle=False):
+        return self._parts[split].batches(self.batch_size, self.seed, shuffle) if split in self._parts else None
+
+    @property
+    def sizes(self):
+        """Rows in each split: `{"train": 1258, ...}`."""
+        return {split: len(part) for split, part in self._parts.items()}
+
+    @property
+    def horizon(self):
+        """The steps to forecast, of what `windows` made; otherwise None."""
+        return getattr(self._parts["train"], "horizon", None)
+
+    @property
+    def return_sequences(self):
+        """Whether each step of a sequence has a label of its own."""
+        rank = len(self.train.element_spec[1].shape)
+        return self.kind == "sequences" and not self.horizon and rank > (1 if self.task == "multiclass" else 2)
+
+    def batched(self, batch_size):
+        """The same data, sharing its memory, in batches of another size."""
+        check_whole("batch_size", batch_size, 1)
+        return dataclasses.replace(self, batch_size=batch_size)
+
+    def arrays(self, split):
+        """One split as NumPy arrays `(x, y)`, in a fixed order; texts as an array of str. They are read-only, and all
+        but texts are views of what `train` reads.
+
+        Raises:
+            ValueError: for a split that is not there, or one that is read from disk while training.
+        """
+        if split not in self._parts:
+            raise ValueError(f"{self.name!r} has no split {split!r}.{among(split, self._parts)}")
+        if (arrays := self._parts[split].arrays) is None:
+            raise ValueError(f"{self.name!r} is read from disk while training; a larger memory= makes arrays of it.")
+        return arrays
+
+    def encode(self, frame):
+        """New rows of a frame as float32 (rows, features), encoded as the training rows were.
+
+        Raises:
+            ValueError: if the data did not come from a frame, or the new rows lack one of its columns.
+        """
+        if self._encoder is None:
+            raise ValueError(f"{self.name!r} did not come from a frame: its rows need no encoding.")
+        return self._encoder.encode(self._encoder.tidy(frame, "the new rows"))
+
+    def __repr__(self):
+        rows = ", ".join(f"{split} {size:,}" for split, size in self.sizes.items())
+        leaks = ", ".join(f"{pair} {count:,}" for pair, count in (self.leaks or {}).items()) or "none found"
+        leaks = "not looked for" if self.leaks is None else leaks
+        return (
+            f"<Data {self.name!r}: {self.kind}, {self.task}, {self.input_shape} -> {self.outputs}\n"
+            f"  rows: {rows}, in batches of {self.batch_size}\n  leaks: {leaks}>"
+        )
+
+
+def check_whole(name, value, least):
+    if not Integer(least).legal(value):
+        raise ValueError(f"{name}= must be a whole number of at least {least}; received {value!r}.")
