@@ -5,13 +5,16 @@ from .checkpoint import BestModel, save_json, save_model, write_text
 from .checks import check
 from .logs import JSONLog, LogLearningRate
 from .progress import Progress
+from .report import Report, plots
 
 __all__ = [
     "BestModel",
     "JSONLog",
     "LogLearningRate",
     "Progress",
+    "Report",
     "check",
+    "plots",
     "save_json",
     "save_model",
     "standard",

@@ -14,6 +14,7 @@ from .checks import Guard, check
 from .logs import JSONLog, LogLearningRate, inner_optimizers
 from .monitor import direction
 from .progress import Progress
+from .report import Report
 
 
 def standard(
@@ -24,6 +25,7 @@ def standard(
     patience: int | None = 10,
     reduce_lr: bool | int | None = None,
     tensorboard: bool | None = None,
+    report=None,
     progress: bool = True,
     model_name: str = "best.keras",
     validation_freq: int | Sequence[int] = 1,
@@ -45,6 +47,8 @@ def standard(
         patience: Epochs without improvement before training stops; None never stops early.
         reduce_lr: Epochs without improvement before the learning rate is divided by 10; True is a third of `patience`.
         tensorboard: None writes TensorBoard's files when TensorBoard is installed.
+        report: Writes `report.html` and `report.json` into `folder` when training ends. True: curves and settings;
+            data: also how good the model is, and whether simpler ones are as good (see `Report`).
         progress: Whether `Progress` shows the training; otherwise Keras' own bar does.
         model_name: The best model's file in `folder`.
         validation_freq: What `fit` is given as `validation_freq`.
@@ -64,6 +68,9 @@ def standard(
         reduce_lr = max(1, (10 if patience is None else patience) // 3)
     if reduce_lr not in (None, False) and reduce_lr < 1:
         raise ValueError(f"reduce_lr must be 1 or more epochs, got {reduce_lr}")
+    wants_report = report is not None and report is not False  # data may have no truth value
+    if folder is None and wants_report:
+        raise ValueError("report= needs a folder to write to")
     if folder is None and tensorboard:
         raise ValueError("tensorboard=True needs a folder to write to")
 
@@ -81,6 +88,9 @@ def standard(
         chosen += [BestModel(folder / model_name, monitor, mode), JSONLog(folder / "log.jsonl")]
         if _wants_tensorboard(tensorboard):
             chosen.append(EpochTensorBoard(folder / "tensorboard"))
+        if wants_report:
+            data = None if report is True else report
+            chosen.append(Report(folder, data, monitor=monitor, mode=mode, restored=patience is not None))
     if progress:
         chosen.append(Progress(monitor, mode))
     check(chosen)

@@ -1,5 +1,6 @@
 """The command `cookbook`."""
 
+from . import reports  # noqa: F401 - its command
 from .commands import main
 
 __all__ = ["main"]

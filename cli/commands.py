@@ -1,4 +1,4 @@
-"""The commands: list, show, train, tune, copy."""
+"""The commands: list, show, train, tune, copy. `report` has a file of its own."""
 
 import contextlib
 import inspect
@@ -72,16 +72,15 @@ def list_recipes(data, markdown, as_json):
 
     entries = [recipes.get(name).recipe for name in recipes.list(data)]
     if as_json:
-        click.echo(
-            json.dumps([{"name": e.name, "data": e.data, "summary": e.summary, "paper": e.paper} for e in entries])
-        )
+        rows = [{"name": e.name, "data": list(e.data), "summary": e.summary, "paper": e.paper} for e in entries]
+        click.echo(json.dumps(rows))
     elif markdown:
         click.echo("| recipe | data | what it is | source |\n|---|---|---|---|")
         for e in entries:
-            click.echo(f"| `{e.name}` | {e.data} | {e.summary} | {e.paper} |")
+            click.echo(f"| `{e.name}` | {', '.join(e.data)} | {e.summary} | {e.paper} |")
     else:
         for e in entries:
-            click.echo(f"{e.name:<12} {e.data:<8} {e.summary}")
+            click.echo(f"{e.name:<20} {', '.join(e.data):<16} {e.summary}")
 
 
 @main.command()
@@ -107,7 +106,7 @@ def show(recipe, as_json):
             }
             for name, argument in known.items()
         ]
-        click.echo(json.dumps({"name": entry.name, "data": entry.data, "paper": entry.paper, "arguments": rows}))
+        click.echo(json.dumps({"name": entry.name, "data": list(entry.data), "paper": entry.paper, "arguments": rows}))
         return
     click.echo(f"{inspect.getdoc(entry.build)}\n\nSource: {entry.paper}\n")
     click.echo(f"{'argument':<20} {'default':<12} {'worth searching':<24} legal")
@@ -148,18 +147,20 @@ def train(recipe, data, words, as_json):
 
     DATA is a name (digits, mnist, ...), a CSV file (with target=COLUMN) or a folder of images. KEY is an argument of
     the recipe (see `cookbook show`), or epochs, batch_size, patience, seed, folder, target, task, validation, test,
-    image_size.
+    image_size; or report=false for no report.
     """
     from keras_cookbook import callbacks
     from keras_cookbook.tuning.result import run_folder
     from keras_cookbook.tuning.space import tunable
 
+    from . import reports
     from .options import arguments, parse
     from .source import find_recipe
 
     factory = find_recipe(recipe)
     known = tunable(factory.recipe)
-    options = parse(words, [*known, "patience", "seed", "folder", *DATA_OPTIONS])
+    options = parse(words, [*known, "patience", "seed", "folder", "report", *DATA_OPTIONS])
+    reported = reports.wanted(options)
     seed, patience = options.pop("seed", 0), options.pop("patience", 10)
     fitting = {
         name: known[name].check(options.pop(name, known[name].default), name) for name in ("epochs", "batch_size")
@@ -167,19 +168,22 @@ def train(recipe, data, words, as_json):
     folder = options.pop("folder", None)
     data, loading = load_data(data, options, batch_size=fitting["batch_size"], seed=seed)
     folder = Path(folder or run_folder(factory.recipe.name, data.name))
-    model = factory(data.input_shape, data.outputs, data.task, seed=seed, **options)
+    sizes = factory.recipe.sizes(data)
+    model = factory(**sizes, seed=seed, **options)
     monitor = "loss" if data.validation is None else "val_loss"
     name, importing = named(factory, recipe)
     python = f"""{importing}from keras_cookbook import callbacks, recipes
 
 {loading}
-model = {name}(data.input_shape, data.outputs, data.task, seed={seed}{arguments(options)})
-watch = callbacks.standard({str(folder)!r}, monitor={monitor!r}, patience={patience})
+model = {name}({", ".join(f"data.{size}" for size in sizes)}, seed={seed}{arguments(options)})
+watch = callbacks.standard({str(folder)!r}, monitor={monitor!r}, patience={patience}{", report=data" * reported})
 model.fit(data.train, validation_data=data.validation, epochs={fitting["epochs"]}, callbacks=watch)
 model.evaluate(data.test)"""
     if not as_json:
         click.echo(f"{data!r}\n\n{python}\n")
-    watch = callbacks.standard(folder, monitor=monitor, patience=patience, progress=not as_json)
+    watch = callbacks.standard(
+        folder, monitor=monitor, patience=patience, report=data if reported else None, progress=not as_json
+    )
     started = time.monotonic()
     history = model.fit(
         data.train,
@@ -195,6 +199,7 @@ model.evaluate(data.test)"""
         "seconds": round(time.monotonic() - started, 1),
         "test": test_scores(model, data),
         "model": str(folder / "best.keras"),
+        "report": reports.path_in(folder, reported),
         "python": python,
     }
     tell(result, folder, as_json)
@@ -210,19 +215,22 @@ def tune(recipe, data, words, as_json):
 
     KEY is an argument of the recipe: a value fixes it (width=64), a list gives the values to try
     (optimizer=adam,sgd), a range the lowest and highest (width=16..256); or algorithm (bayesian, random, grid,
-    hyperband), max_trials, max_hours, objective, patience, seed, folder, target, task, validation, test, image_size.
+    hyperband), max_trials, max_hours, objective, patience, seed, folder, target, task, validation, test, image_size; or
+    report=false for no report.
     """
     from keras_cookbook import tuning
     from keras_cookbook.tuning.result import run_folder
     from keras_cookbook.tuning.space import tunable
 
+    from . import reports
     from .options import arguments, parse
     from .source import find_recipe
 
     factory = find_recipe(recipe)
-    search_options = ("algorithm", "max_trials", "max_hours", "objective", "patience", "seed", "folder")
+    search_options = ("algorithm", "max_trials", "max_hours", "objective", "patience", "seed", "folder", "report")
     options = parse(words, [*tunable(factory.recipe), *search_options, *DATA_OPTIONS])
     options.setdefault("seed", 0)
+    reported = reports.wanted(options)
     data, loading = load_data(data, options, seed=options["seed"])
     options.setdefault("folder", str(run_folder(factory.recipe.name, data.name)))
     name, importing = named(factory, recipe)
@@ -231,14 +239,19 @@ def tune(recipe, data, words, as_json):
 {loading}
 found = tuning.search({name}, data{arguments(options)})
 print(found.leaderboard())
-model = found.best_model()"""
+{"tuning.write_search_report(found)" + chr(10) if reported else ""}model = found.best_model()"""
     if not as_json:
         click.echo(f"{data!r}\n\n{python}\n")
-    found = tuning.search(factory, data, progress=not as_json, **options)
+    try:
+        found = tuning.search(factory, data, progress=not as_json, **options)
+    finally:  # also of a search that three failures have ended
+        if reported:
+            reports.write_for_search(options["folder"])
     result = found.to_dict() | {
         "best_hyperparameters": found.best_hyperparameters,
         "test": test_scores(found.best_model(), data),
         "model": str(found.best_path),
+        "report": reports.path_in(found.folder, reported),
         "python": python,
     }
     tell(result, found.folder, as_json)
@@ -270,3 +283,5 @@ def tell(result, folder, as_json):
         return
     scores = "  ".join(f"{name} {value:.4f}" for name, value in result["test"].items())
     click.echo(f"test: {scores or 'there is no test split'}\nmodel: {result['model']}")
+    if result["report"]:
+        click.echo(f"report: {result['report']}")

@@ -14,13 +14,18 @@ MAIN = """
 if __name__ == "__main__":
     from keras_cookbook import callbacks, recipes
 
-    data = recipes.data.load({example!r})
+    data = recipes.data.load({example})
     model = {name}({sizes})
     model.fit(data.train, validation_data=data.validation, epochs=10, callbacks=callbacks.standard())
     print(model.evaluate(data.test, return_dict=True, verbose=0))
 """
-#: Kind of data -> an embedded set to try a recipe on.
-EXAMPLES = {"rows": "breast_cancer", "images": "digits"}
+#: Kind of data -> what to load to try a recipe on, an embedded set or a few lines made up, in Python.
+EXAMPLES = {
+    "rows": '"breast_cancer"',
+    "images": '"digits"',
+    "sequences": "([[[row * step / 9] for step in range(8)] for row in range(90)], [row // 45 for row in range(90)])",
+    "text": '([f"{word} {row}" for row in range(100) for word in ("good", "bad")], [1, 0] * 100)',
+}
 
 
 def copy_recipe(name, path):

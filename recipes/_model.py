@@ -25,8 +25,20 @@ class Prepared:
             `data` and the `versions` of this package and Keras. It is saved with the model.
     """
 
+    @functools.wraps(keras.Model.compile)
+    def compile(self, *args, steps_per_execution=1, **kwargs):
+        # Keras has no "auto" for it: `fit` decides.
+        self.automatic_steps = steps_per_execution == "auto"
+        super().compile(*args, steps_per_execution=1 if self.automatic_steps else steps_per_execution, **kwargs)
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        return config and config | ({"steps_per_execution": "auto"} if self.automatic_steps else {})
+
     def compile_from_config(self, config):
-        super().compile_from_config(config)
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.built:
+            self.optimizer.build(self.trainable_variables)
         decay_kernels_only(self.optimizer)
 
     def build_optimizer(self, training):
@@ -63,8 +75,9 @@ class Prepared:
                     pair = (self.encode(pair[0]), *pair[1:])
                     check_fit(self, *(*pair, None)[:2])
                 call["validation_data"] = pair if isinstance(judge, tuple | list) else pair[0]
-            if self.plan_schedule(call, steps):
-                self.train_function = None
+            if self.plan_schedule(call, steps) | self.plan_execution(steps):
+                # Made for other steps.
+                self.train_function = self.test_function = self.predict_function = None
             self.adapt(call["x"], y, steps)
         return super().fit(**call)
 
@@ -87,6 +100,15 @@ class Prepared:
             changed |= schedule.plan(done - call["initial_epoch"] * steps, call["epochs"] * steps)
         return changed
 
+    def plan_execution(self, steps):
+        """Sets how many steps one call of the compiled function takes; whether that changed it."""
+        before = self.steps_per_execution
+        if self.automatic_steps:
+            small = keras.backend.backend() == "tensorflow" and self.count_params() < 1e6 and not self.run_eagerly
+            # Few enough for an epoch to have four calls, between which callbacks can act.
+            self.steps_per_execution = max(1, min(32, (steps or 1) // 4)) if small else 1
+        return self.steps_per_execution != before
+
 
 @keras.saving.register_keras_serializable("keras_cookbook")
 class RecipeModel(Prepared, keras.Model):
@@ -107,7 +129,8 @@ class ComposedModel(Prepared, keras.Model):
     Each part is an attribute of its name. The first is the one that takes the data.
 
     Args:
-        parts: dict of models by name.
+        parts: dict of models by name; the path of each trainable weight, made of names of layers, names its part, by
+            which its optimizer finds it.
     """
 
     def __init__(self, parts, name=None, *, recipe=None, **kwargs):
@@ -115,6 +138,9 @@ class ComposedModel(Prepared, keras.Model):
         self.names = list(parts)
         for part, model in parts.items():
             setattr(self, part, model)
+            for weight in model.trainable_weights:
+                if [other for other in parts if other in weight.path] != [part]:
+                    raise ValueError(f"the path of {weight.path!r} must name its part, {part!r}, and no other.")
         self.recipe = recipe or {}
         self.built = True
 

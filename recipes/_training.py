@@ -5,7 +5,7 @@ from typing import Annotated, get_type_hints
 
 import keras
 
-from ._kinds import Argument, Choice, Integer, Real
+from ._kinds import Argument, Choice, Either, Integer, Real
 from .parts.schedules import SHAPES, PlannedSchedule
 
 OPTIMIZERS = {
@@ -46,7 +46,9 @@ class Training:
     ema: the momentum of an exponential moving average of the weights, which `fit` leaves in the model; 0 is off.
     precision: the Keras dtype policy; "auto" is the one that `keras.config` has.
     jit_compile: whether XLA compiles the step; "auto" leaves it to Keras.
-    steps_per_execution: the number of batches in one call of the compiled step.
+    steps_per_execution: the number of batches in one call of the compiled step, between which no callback is asked.
+        "auto" is up to 32 for models of less than a million weights on TensorFlow, so that a step does not wait for
+        Python, and 1 otherwise.
     """
 
     optimizer: Annotated[str, Choice(*OPTIMIZERS)] = "adam"
@@ -61,29 +63,32 @@ class Training:
     ema: Annotated[float, Real(0, 1, below=True)] = 0.0
     precision: Annotated[str, Choice("auto", "float32", "mixed_bfloat16", "mixed_float16")] = "auto"
     jit_compile: Annotated[bool, Choice("auto", True, False)] = "auto"
-    steps_per_execution: Annotated[int, Integer(1)] = 1
+    steps_per_execution: Annotated[int | str, Either(Choice("auto"), Integer(1))] = "auto"
 
     def build_optimizer(self, players=None):
         """The Keras optimizer of these settings.
 
         Args:
-            players: dict that gives the weights whose path matches a pattern an optimizer of their own, with the
-                learning rate multiplied by a factor: `{".*discriminator.*": 2.0}`.
+            players: dict of settings by name, where parts of a model have optimizers of their own: each is for the
+                weights that bear its name in their path.
         """
-        optimizer = self.build_one(1.0)
         if players:
-            own = {pattern: self.build_one(factor) for pattern, factor in players.items()}
-            optimizer = keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(optimizer, own))
+            own = {f".*{name}.*": training.build_one(name) for name, training in players.items()}
+            # Keras wants one for all other weights; the same again, since it saves and loads one more otherwise.
+            default = next(iter(own))
+            optimizer = keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(own.pop(default), own))
+        else:
+            optimizer = self.build_one()
         decay_kernels_only(optimizer)
         if keras.config.dtype_policy().name == "mixed_float16":
             # Keras would wrap it too, but forget that in the saved model.
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         return optimizer
 
-    def build_one(self, factor):
+    def build_one(self, name=None):
         if self.momentum is not None and self.optimizer not in MOMENTUM:
             raise ValueError(f"momentum={self.momentum}: optimizer={self.optimizer!r} has none. Leave it at None.")
-        rate = self.learning_rate * factor
+        rate = self.learning_rate
         if self.schedule != "constant" or self.warmup:
             rate = PlannedSchedule(rate, self.schedule, self.warmup)
         decay = {} if self.weight_decay is None else {"weight_decay": self.weight_decay}
@@ -95,6 +100,7 @@ class Training:
             gradient_accumulation_steps=self.accumulate if self.accumulate > 1 else None,
             use_ema=self.ema > 0,
             ema_momentum=self.ema or 0.99,
+            name=name,
             **momentum,
         )
 

@@ -18,7 +18,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_cookbook.recipes._kinds import Axes, Choice, Number
+from keras_cookbook.recipes._kinds import Axes, Choice, Either, Number
 
 PROPERTIES = {}
 TASKS = {"binary": 1, "multiclass": 3, "multilabel": 3, "regression": 2}
@@ -262,6 +262,8 @@ def defaults_lie_in_their_range(case):
 def others(argument):
     """Legal values other than the default."""
     kind, default = argument.kind, argument.default
+    if isinstance(kind, Either):
+        return [value for one in kind.kinds for value in others(dataclasses.replace(argument, kind=one))]
     if isinstance(kind, Choice):
         return [value for value in kind.values if value is not default]
     low, high = kind.search or (kind.low, kind.high or kind.low + 10)

@@ -57,9 +57,9 @@ def cnn(
     x = keras.layers.Rescaling(1 / 127.5, offset=-1)(inputs) if rescale else inputs
     for stage in range(depth):
         x = keras.layers.Conv2D(width * 2**stage, kernel_size, padding="same", use_bias=False)(x)
-        x = keras.layers.BatchNormalization(momentum=0.9)(x)
-        # Pooling before the non-linearity gives the same answer for a monotone one, on a quarter of the values.
+        # What follows the pooling has a quarter of the values to work on; the network learns as much.
         x = keras.layers.MaxPooling2D()(x)
+        x = keras.layers.BatchNormalization(momentum=0.9)(x)
         x = keras.layers.Activation(activation)(x)
     x = keras.layers.Flatten()(x) if None not in input_shape else keras.layers.GlobalAveragePooling2D()(x)
     x = keras.layers.Dropout(dropout)(x)
