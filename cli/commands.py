@@ -11,7 +11,6 @@ from pathlib import Path
 
 import click
 
-DATA_OPTIONS = ("target", "task", "validation", "test", "image_size")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 WORDS = {"nargs": -1, "type": click.UNPROCESSED}
 #: So that `--depth=3` is read like `depth=3`.
@@ -118,18 +117,6 @@ def show(recipe, as_json):
     click.echo("\n* searched by `cookbook tune` unless fixed; every other argument is searched when given a range.")
 
 
-def load_data(source, options, **more):
-    """The data, with the options that concern them taken out of `options`, and the Python that loads them."""
-    from keras_cookbook import recipes
-
-    from .options import arguments
-
-    given = {name: options.pop(name) for name in DATA_OPTIONS if name in options} | more
-    if isinstance(given.get("image_size"), list):
-        given["image_size"] = tuple(given["image_size"])
-    return recipes.data.load(source, **given), f"data = recipes.data.load({source!r}{arguments(given)})"
-
-
 def named(factory, file):
     """How Python names the recipe, and the line that imports it."""
     if file.endswith(".py"):
@@ -145,16 +132,17 @@ def named(factory, file):
 def train(recipe, data, words, as_json):
     """Train RECIPE (or FILE.py) on DATA and judge it on the test split.
 
-    DATA is a name (digits, mnist, ...), a CSV file (with target=COLUMN) or a folder of images. KEY is an argument of
-    the recipe (see `cookbook show`), or epochs, batch_size, patience, seed, folder, target, task, validation, test,
-    image_size; or report=false for no report.
+    DATA is a name (digits, mnist, ...), a CSV file (with target=COLUMN; text=COLUMN where it is text that is read;
+    history=STEPS and horizon=STEPS where it is a series to forecast) or a folder of images. KEY is an argument of the
+    recipe (see `cookbook show`), or epochs, batch_size, patience, seed, folder, target, text, task, validation, test,
+    image_size, history, stride; or report=false for no report.
     """
     from keras_cookbook import callbacks
     from keras_cookbook.tuning.result import run_folder
     from keras_cookbook.tuning.space import tunable
 
     from . import reports
-    from .options import arguments, parse
+    from .options import DATA_OPTIONS, arguments, described, load_data, parse
     from .source import find_recipe
 
     factory = find_recipe(recipe)
@@ -175,7 +163,7 @@ def train(recipe, data, words, as_json):
     python = f"""{importing}from keras_cookbook import callbacks, recipes
 
 {loading}
-model = {name}({", ".join(f"data.{size}" for size in sizes)}, seed={seed}{arguments(options)})
+model = {name}({described(sizes)}, seed={seed}{arguments(options)})
 watch = callbacks.standard({str(folder)!r}, monitor={monitor!r}, patience={patience}{", report=data" * reported})
 model.fit(data.train, validation_data=data.validation, epochs={fitting["epochs"]}, callbacks=watch)
 model.evaluate(data.test)"""
@@ -215,7 +203,7 @@ def tune(recipe, data, words, as_json):
 
     KEY is an argument of the recipe: a value fixes it (width=64), a list gives the values to try
     (optimizer=adam,sgd), a range the lowest and highest (width=16..256); or algorithm (bayesian, random, grid,
-    hyperband), max_trials, max_hours, objective, patience, seed, folder, target, task, validation, test, image_size; or
+    hyperband), max_trials, max_hours, objective, patience, seed, folder; an option of the data, as in `train`; or
     report=false for no report.
     """
     from keras_cookbook import tuning
@@ -223,7 +211,7 @@ def tune(recipe, data, words, as_json):
     from keras_cookbook.tuning.space import tunable
 
     from . import reports
-    from .options import arguments, parse
+    from .options import DATA_OPTIONS, arguments, load_data, parse
     from .source import find_recipe
 
     factory = find_recipe(recipe)
@@ -239,7 +227,7 @@ def tune(recipe, data, words, as_json):
 {loading}
 found = tuning.search({name}, data{arguments(options)})
 print(found.leaderboard())
-{"tuning.write_search_report(found)" + chr(10) if reported else ""}model = found.best_model()"""
+{"found.write_report()" + chr(10) if reported else ""}model = found.best_model()"""
     if not as_json:
         click.echo(f"{data!r}\n\n{python}\n")
     try:

@@ -1,9 +1,12 @@
 """`key=value` on the command line: what a value means, which keys there are, and the Python that says the same."""
 
+import inspect
 import re
 
 from keras_cookbook.recipes._kinds import among
 
+#: What concerns the data and not the recipe.
+DATA_OPTIONS = ("target", "text", "task", "validation", "test", "image_size", "history", "stride")
 WORDS = {"none": None, "true": True, "false": False}
 
 
@@ -44,3 +47,25 @@ def value_of(text):
 def arguments(options):
     """The options as Python arguments: `, depth=3, optimizer='sgd'`."""
     return "".join(f", {name}={value!r}" for name, value in options.items())
+
+
+def load_data(source, options, **more):
+    """The data, with the options that concern them taken out of `options`, and the Python that loads them."""
+    from keras_cookbook import recipes
+
+    given = {name: options.pop(name) for name in DATA_OPTIONS if name in options} | more
+    if isinstance(given.get("image_size"), list):
+        given["image_size"] = tuple(given["image_size"])
+    load = recipes.data.load
+    if "history" in given:
+        load = recipes.data.windows
+        given |= {"horizon": options.pop("horizon", 1)}
+    if unknown := given.keys() - inspect.signature(load).parameters:
+        raise ValueError(f"{', '.join(sorted(unknown))}: not for {'windows' if 'history' in given else 'such data'}.")
+    return load(source, **given), f"data = recipes.data.{load.__name__}({source!r}{arguments(given)})"
+
+
+def described(sizes):
+    """The arguments of a recipe that come from the data, as Python."""
+    places = ("input_shape", "outputs", "task")
+    return ", ".join(f"data.{name}" if name in places else f"{name}=data.{name}" for name in sizes)

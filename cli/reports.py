@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .commands import DATA_OPTIONS, JSON, LOOSE, WORDS, load_data, main
+from .commands import JSON, LOOSE, WORDS, main
 
 
 @main.command(context_settings=LOOSE)
@@ -17,12 +17,12 @@ from .commands import DATA_OPTIONS, JSON, LOOSE, WORDS, load_data, main
 def report(folder, data, words, as_json):
     """Write FOLDER's report anew: of a search, or of a training.
 
-    With DATA, the best model of a training is judged on them. KEY is batch_size, seed, target, task, validation, test,
-    or image_size.
+    With DATA, the best model of a training is judged on them. KEY is batch_size, seed, or an option of the data, as in
+    `cookbook train`.
     """
-    from .options import parse
+    from .options import DATA_OPTIONS, load_data, parse
 
-    options = parse(words, ["batch_size", "seed", *DATA_OPTIONS])
+    options = parse(words, ["batch_size", "seed", "horizon", *DATA_OPTIONS])
 
     def load(seed):
         more = {"seed": seed} if seed is not None and "seed" not in options else {}
@@ -60,8 +60,7 @@ def write(folder, load=None):
     """
     from keras_cookbook.callbacks import write_text
     from keras_cookbook.callbacks.report import read_log, training_page, training_report, write_report
-    from keras_cookbook.tuning import write_search_report
-    from keras_cookbook.tuning.report import search_page
+    from keras_cookbook.tuning.report import search_page, write_search_report
 
     folder = Path(folder)
     if not folder.is_dir():
@@ -86,7 +85,7 @@ def write(folder, load=None):
 
 def write_for_search(folder):
     """The report of a search that has just ended; one that cannot be made is warned of."""
-    from keras_cookbook.tuning import write_search_report
+    from keras_cookbook.tuning.report import write_search_report
 
     try:
         if (Path(folder) / "search.json").exists():

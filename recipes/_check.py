@@ -61,8 +61,8 @@ def check_fit(model, x, y):
     if len(x) == 0:
         raise ValueError("x is empty: there is no example to learn from.")
     expected = model.input_shape[1:]
-    if len(x.shape[1:]) != len(expected) or any(e not in (None, s) for e, s in zip(expected, x.shape[1:], strict=True)):
-        raise ValueError(f"x must have the shape (examples, {', '.join(map(str, expected))}), not {x.shape}.")
+    if not fits(x.shape[1:], expected):
+        raise ValueError(f"x must have the shape ({written(model.input_shape)}), not {x.shape}.")
     check_finite(x, "x")
     size = getattr(model, "vocabulary_size", None)
     if size and not 0 <= x.min() <= x.max() < size:
@@ -71,9 +71,10 @@ def check_fit(model, x, y):
             f"{x.min()}..{x.max()}."
         )
     if model.recipe.get("data") == "images" and x.dtype.kind == "f" and x.max() <= 1.0:
+        other = ", or make it with rescale=False" if "rescale" in model.recipe["arguments"] else ""
         warnings.warn(
             f"{model.name}: the pixels of x lie between {x.min():g} and {x.max():g}. This model rescales 0..255 "
-            "itself: give it the original pixels, or make it with rescale=False.",
+            f"itself: give it the original pixels{other}.",
             stacklevel=4,
         )
     if y is None:
@@ -105,6 +106,8 @@ def check_classes(y, output_shape):
             f"y must hold class numbers 0..{classes - 1}; it has the shape {y.shape}, as one-hot labels have. "
             "Use y.argmax(axis=-1)."
         )
+    if not fits(y.shape[1:], output_shape[1:-1]) and not fits(y.shape[1:], (*output_shape[1:-1], 1)):
+        raise ValueError(f"y must have the shape ({written(output_shape[:-1])}), a class each, not {y.shape}.")
     if y.dtype.kind not in "iub" and not np.all(y == np.floor(y)):
         raise ValueError(
             f"y must hold class numbers 0..{classes - 1}, not fractions; for numbers use task='regression'."
@@ -128,12 +131,18 @@ def check_probabilities(y, output_shape):
 
 
 def check_width(y, output_shape):
-    outputs = output_shape[-1]
-    if not (y.ndim == len(output_shape) and y.shape[-1] == outputs) and not (
-        y.ndim == len(output_shape) - 1 and outputs == 1
-    ):
-        shape = ", ".join(["examples", *map(str, output_shape[1:])])
-        raise ValueError(f"y must have the shape ({shape}), not {y.shape}.")
+    # One number for each example may come without an axis of its own.
+    if not fits(y.shape[1:], output_shape[1:]) and not (y.ndim == 1 and output_shape[1:] == (1,)):
+        raise ValueError(f"y must have the shape ({written(output_shape)}), not {y.shape}.")
+
+
+def fits(shape, expected):
+    """Whether sizes are those expected, of which None is any."""
+    return len(shape) == len(expected) and all(e in (None, s) for e, s in zip(expected, shape, strict=True))
+
+
+def written(shape):
+    return ", ".join(["examples", *map(str, shape[1:])])
 
 
 LABELS = {

@@ -43,10 +43,19 @@ HEADS = {
 }
 
 
-def head(inputs, features, task, outputs, model=RecipeModel):
+def head(inputs, features, task, outputs, model=RecipeModel, horizon=None, start=None):
     """The finished network, of the given class: an output layer for the task on the last axis of `features`, always in
-    float32."""
-    answer = keras.layers.Dense(outputs, HEADS[task].activation, dtype="float32", name="predictions")(features)
+    float32.
+
+    With a `horizon` it answers for that many steps at once, (horizon, outputs). Where there is a `start`, standardised
+    numbers, the network learns what to add to it.
+    """
+    units = outputs * (horizon or 1)
+    answer = keras.layers.Dense(units, HEADS[task].activation, dtype="float32", name="predictions")(features)
+    if horizon:
+        answer = keras.layers.Reshape((horizon, outputs), dtype="float32")(answer)
+    if start is not None:
+        answer = answer + start
     if task == "regression":
         # Labels may have any unit and size: the network learns the standardised number.
         answer = Standardization(invert=True, name="units")(answer)

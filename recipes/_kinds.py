@@ -161,10 +161,11 @@ class Argument:
 
     kind: Kind
     default: object
+    optional: bool = False  # None, "not used", may be said though it is not the default
 
     def check(self, value, name):
-        # A default of None means "not used", and may be said.
-        return None if value is None and self.default is None else self.kind.check(value, name)
+        unused = value is None and (self.optional or self.default is None)
+        return None if unused else self.kind.check(value, name)
 
 
 POSITIVE = Integer(1)

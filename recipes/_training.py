@@ -120,8 +120,10 @@ class Fitting:
 def arguments_of(settings):
     """The fields of a `Training` or a `Fitting` by name, as arguments with these defaults."""
     hints = get_type_hints(type(settings), include_extras=True)
-    names = [field.name for field in fields(settings)]
-    return {name: Argument(hints[name].__metadata__[0], getattr(settings, name)) for name in names}
+    return {
+        field.name: Argument(hints[field.name].__metadata__[0], getattr(settings, field.name), field.default is None)
+        for field in fields(settings)
+    }
 
 
 def inner_optimizers(optimizer):

@@ -437,7 +437,7 @@ def is_documented(case):
     assert re.match(r".+ \(.+, \d{4}\): .+\.$", first), f"the first line is not 'Name (Author, year): idea.': {first!r}"
     for section in ("Fit on:", "Raises:"):
         assert section in doc, f"no section {section!r}"
-    assert re.search(r"\d{4}.*(arXiv:\d{4}\.\d{5}|doi:10\.)", case.entry.paper), f"no source: {case.entry.paper!r}"
+    assert re.search(r"\d{4}.*(arXiv:\d{4}\.\d{4,5}|doi:10\.)", case.entry.paper), f"no source: {case.entry.paper!r}"
     own = case.entry.arguments.keys() - {"input_shape", "outputs", "task", "activation"}
     for name in own:
         assert re.search(rf"^    {name}: ", doc, re.M), f"the argument {name} is not explained"

@@ -171,9 +171,10 @@ def test_every_recipe_can_be_copied(here):
     for name in recipes.list():
         copy_recipe(name, here / f"copied_{name}.py")
         factory = find_recipe(str(here / f"copied_{name}.py"))
-        shape = (8,) if factory.recipe.data == "rows" else (16, 16, 1)
-        small = {"width": 4} if "width" in factory.recipe.arguments else {}
-        assert factory(shape, 2, **small).name == f"copied_{name}"
+        shape = {"rows": (8,), "images": (16, 16, 1), "sequences": (6, 2), "text": (6,)}[factory.recipe.data[0]]
+        sizes = {"outputs": 2, "width": 4}
+        sizes = {size: value for size, value in sizes.items() if size in factory.recipe.arguments}
+        assert factory(shape, **sizes).name == f"copied_{name}"
 
 
 def test_the_command_is_quiet_and_help_is_there(here):

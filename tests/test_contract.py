@@ -102,6 +102,35 @@ def test_checked_values_are_plain():
     assert type(Choice("a").check(np.str_("a"))) is str
 
 
+def test_what_a_recipe_clips_need_not_be_clipped():
+    assert recipes.resnet((8, 8, 3), 2).optimizer.global_clipnorm == 1.0
+    assert recipes.resnet((8, 8, 3), 2, clip_norm=None).optimizer.global_clipnorm is None
+    with pytest.raises(ValueError, match="learning_rate must be a number"):
+        recipes.resnet((8, 8, 3), 2, learning_rate=None)
+
+
+def test_how_many_steps_a_call_takes():
+    """By default up to 32 on TensorFlow, at least four calls an epoch; 1 for a large network or another backend."""
+    x, y = np.zeros((320, 3), "float32"), np.zeros(320, int)
+    one_by_one = keras.backend.backend() != "tensorflow"
+    model = recipes.mlp((3,), 2, width=4, seed=0)
+    for batch_size, steps in ((1, 32), (10, 8), (100, 1), (10, 8)):
+        model.fit(x, y, batch_size=batch_size, verbose=0)
+        assert model.steps_per_execution == (1 if one_by_one else steps)
+        # What was compiled for other steps is made anew.
+        assert model.predict(x, batch_size=7, verbose=0).shape == (320, 2)
+        whole = model.evaluate(x[:100], y[:100], batch_size=7, verbose=0)
+        np.testing.assert_allclose(model.evaluate(x[:100], y[:100], batch_size=100, verbose=0), whole, rtol=1e-4)
+    assert int(model.optimizer.iterations) == 320 + 32 + 4 + 32
+    large = recipes.mlp((3,), 2, depth=2, width=1200)
+    large.fit(x, y, batch_size=10, verbose=0)
+    assert large.steps_per_execution == 1
+    if not one_by_one:
+        chosen = recipes.mlp((3,), 2, width=4, steps_per_execution=3)
+        chosen.fit(x, y, batch_size=10, verbose=0)
+        assert chosen.steps_per_execution == 3
+
+
 def test_a_missing_argument_is_named():
     with pytest.raises(ValueError, match="mlp: missing a required argument: 'outputs'"):
         recipes.mlp((3,))

@@ -571,7 +571,7 @@ def searched(folder="nowhere", count=24, failed=3):
 
 def test_the_search_report_tells_what_mattered(tmp_path):
     found = searched(tmp_path)
-    path = tuning.write_search_report(found)
+    path = found.write_report()
     report = read(tmp_path)
     assert report["importance"]["values"][0]["name"] == "learning_rate"
     assert report["importance"]["trust"] > 0.5
@@ -604,7 +604,7 @@ def test_importance_of_noise_is_not_trusted():
 
 @pytest.mark.parametrize(("count", "failed"), [(1, 0), (1, 1), (3, 3), (0, 0)])
 def test_the_report_of_a_short_search(count, failed, tmp_path):
-    text = tuning.write_search_report(searched(tmp_path, count, failed)).read_text()
+    text = searched(tmp_path, count, failed).write_report().read_text()
     check_page(text, scripts=1)
     assert read(tmp_path)["importance"]["values"] == []
     assert ("No trial was completed" in text) == (count == failed)

@@ -1,8 +1,7 @@
 """Hyperparameter search: `search(recipe, data)` reads the space from the recipe's signature."""
 
 from . import plots
-from .report import write_search_report
 from .result import Search
 from .search import search
 
-__all__ = ["Search", "plots", "search", "write_search_report"]
+__all__ = ["Search", "plots", "search"]

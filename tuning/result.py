@@ -87,6 +87,16 @@ class Search:
         ]
         return pd.DataFrame(rows)
 
+    def write_report(self):
+        """Writes `report.html`, one file that loads nothing, and the same as data, `report.json`, into the folder.
+
+        Returns:
+            The path of the HTML file.
+        """
+        from .report import write_search_report
+
+        return write_search_report(self)
+
     def to_dict(self):
         """All of it as plain values, as `search.json` holds it."""
         return {**vars(self), "folder": str(self.folder)}

@@ -92,7 +92,7 @@ def search(
     oracle = build_oracle(algorithm, objective or default_objective(task), max_trials, seed, fixed, searched)
     # What the recipe refuses for these data, it should refuse now.
     network = {name: fixed[name] for name in fixed if name in entry.arguments}
-    factory(**entry.sizes(data), compile=False, **network)
+    factory(**{**entry.sizes(data), **network}, compile=False)
 
     folder = Path(folder or run_folder(entry.name, data.name))
     if (folder / "search.json").exists():

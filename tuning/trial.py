@@ -65,7 +65,7 @@ def run_trial(plan, values, observer=None, *, epochs=None, initial_epoch=0, resu
         if resume:
             model = keras.saving.load_model(resume)
         else:
-            model = plan.factory(**plan.factory.recipe.sizes(data), seed=plan.seed, **arguments)
+            model = plan.factory(**{**plan.factory.recipe.sizes(data), **arguments}, seed=plan.seed)
     name, mode = plan.objective.name, plan.objective.direction
     chosen = cookbook_callbacks.standard(monitor=name, mode=mode, patience=plan.patience, progress=False)
     chosen += plan.callbacks() if callable(plan.callbacks) else copy.deepcopy(list(plan.callbacks))

@@ -112,7 +112,9 @@ def _course(report):
                 f"val_loss rises after epoch {log[lowest]['epoch']} while the loss still falls: the network learns its "
                 "training rows by heart. More data, more regularisation or a smaller network would help."
             )
-    if best == last and len(log) > 1 and training.get("ended") != "early":
+    rates = [record["learning_rate"] for record in log if isinstance(record.get("learning_rate"), float)]
+    spent = bool(rates) and rates[-1] < 0.05 * max(rates)  # a schedule has come to its end: there is nothing to go on
+    if best == last and len(log) > 1 and training.get("ended") != "early" and not spent:
         yield f"{monitor} was still improving when training ended: train longer."
 
 

@@ -1,7 +1,22 @@
 """What recipes are made of, for use in any Keras model."""
 
+from .attention import EncoderBlock, Positions, SelfAttention, StepPooling
+from .latent import KeepLargest, Spread, gaussian_kl
 from .layers import Standardization
 from .losses import SmoothedSparseCategoricalCrossentropy
 from .schedules import PlannedSchedule
+from .spectral import SpectralNormalization
 
-__all__ = ["PlannedSchedule", "SmoothedSparseCategoricalCrossentropy", "Standardization"]
+__all__ = [
+    "EncoderBlock",
+    "KeepLargest",
+    "PlannedSchedule",
+    "Positions",
+    "SelfAttention",
+    "SmoothedSparseCategoricalCrossentropy",
+    "SpectralNormalization",
+    "Spread",
+    "Standardization",
+    "StepPooling",
+    "gaussian_kl",
+]

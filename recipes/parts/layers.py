@@ -19,7 +19,7 @@ class Standardization(keras.layers.Layer):
     def __init__(self, invert=False, **kwargs):
         # Features of any scale come in, more than half precision can hold.
         super().__init__(**{**kwargs, "dtype": "float32"})
-        self.invert = invert
+        self.invert, self.supports_masking = invert, True
 
     def build(self, input_shape):
         shape = input_shape[-1:]

@@ -1,0 +1,5 @@
+"""Sequences of steps."""
+
+from .recurrent import recurrent
+
+__all__ = ["recurrent"]
