@@ -2,75 +2,76 @@
 
     python benchmarks/import_and_build.py
 
-Each case is timed alternately with its peer, and prints `case ratio: X`, the median of peer/ours: 1 is as fast as the
-peer, more is faster. Importing is timed in fresh processes, the peer being `import keras` alone; building against the
-same layers without the factory around them, and `compile`.
+Importing is timed in fresh processes; building against the same layers and `compile` without the factory around them.
+CPU time, since there is no parallel work in it.
 """
 
-import functools
-import os
-import statistics
-import subprocess
-import sys
+import importlib
 import time
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-ROUNDS = 7
-
-
-def alternate(ours, peer, rounds=ROUNDS):
-    """The ratios peer/ours of `rounds` alternating runs, after one of each that does not count."""
-    ours(), peer()
-    return [peer() / ours() for _ in range(rounds)]
-
-
-def report(case, ratios):
-    print(f"{case} ratio: {statistics.median(ratios):.2f}  ({min(ratios):.2f} to {max(ratios):.2f})", flush=True)
+from harness import Side, case, main, recipe
 
 
 def importing(module):
-    def run():
-        code = f"import time; t = time.process_time(); import {module}; print(time.process_time() - t)"
-        answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        return float(answer.stdout)
+    """Imports a module in a process that has imported nothing else."""
 
-    return run
-
-
-def building(make, times=10):
     def run():
         start = time.process_time()
-        for _ in range(times):
-            make()
+        importlib.import_module(module)
         return time.process_time() - start
 
     return run
 
 
-def main():
-    report("import", alternate(importing("keras_cookbook.recipes"), importing("keras")))
-
+def building(name, shape, ours, times, **arguments):
+    """Builds and compiles a classifier of ten classes."""
     import keras
 
-    from keras_cookbook import recipes
+    factory = recipe(name)
 
-    def plain(factory):
-        """What one would write without the package: the network's layers, and compile."""
+    def plain():
+        model = factory.recipe.build(tuple(shape), 10, **arguments)
+        loss, metrics = keras.losses.SparseCategoricalCrossentropy(), [keras.metrics.SparseCategoricalAccuracy()]
+        model.compile(keras.optimizers.Adam(), loss=loss, metrics=metrics)
 
-        def make(*sizes, **arguments):
-            model = factory.recipe.build(*sizes, **arguments)
-            loss, metrics = keras.losses.SparseCategoricalCrossentropy(), [keras.metrics.SparseCategoricalAccuracy()]
-            model.compile(keras.optimizers.Adam(), loss=loss, metrics=metrics)
+    def run():
+        start = time.process_time()
+        for _ in range(times):
+            factory(tuple(shape), 10, **arguments) if ours else plain()
+        return time.process_time() - start
 
-        return make
+    return run
 
-    for case, factory, shape, arguments, times in (
-        ("mlp", recipes.mlp, (64,), {}, 10),
-        ("cnn", recipes.cnn, (28, 28, 1), {}, 10),
-        ("resnet 50", recipes.resnet, (224, 224, 3), {"depth": 50}, 1),
-    ):
-        pair = [building(functools.partial(make, shape, 10, **arguments), times) for make in (factory, plain(factory))]
-        report(f"build {case}", alternate(*pair))
+
+@case("import", "`import keras`")
+def import_package():
+    """`import keras_cookbook.recipes` against `import keras` alone."""
+    return tuple(Side(importing, fresh=True, module=module) for module in ("keras_cookbook.recipes", "keras"))
+
+
+def pair(name, shape, times, **arguments):
+    return tuple(Side(building, name=name, shape=shape, ours=ours, times=times, **arguments) for ours in (True, False))
+
+
+WITHOUT = "the same layers and `compile`, without the factory"
+
+
+@case("build mlp", WITHOUT)
+def build_mlp():
+    """Ten models of the default size."""
+    return pair("mlp", (64,), 10)
+
+
+@case("build cnn", WITHOUT)
+def build_cnn():
+    """Ten models of the default size."""
+    return pair("cnn", (28, 28, 1), 10)
+
+
+@case("build resnet 50", WITHOUT)
+def build_resnet():
+    """A model of depth 50."""
+    return pair("resnet", (224, 224, 3), 1, depth=50)
 
 
 if __name__ == "__main__":

@@ -104,7 +104,7 @@ class Prepared:
         """Sets how many steps one call of the compiled function takes; whether that changed it."""
         before = self.steps_per_execution
         if self.automatic_steps:
-            small = keras.backend.backend() == "tensorflow" and self.count_params() < 1e6 and not self.run_eagerly
+            small = keras.backend.backend() == "tensorflow" and self.count_params() < 2e6 and not self.run_eagerly
             # Few enough for an epoch to have four calls, between which callbacks can act.
             self.steps_per_execution = max(1, min(32, (steps or 1) // 4)) if small else 1
         return self.steps_per_execution != before

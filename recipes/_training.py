@@ -47,7 +47,7 @@ class Training:
     precision: the Keras dtype policy; "auto" is the one that `keras.config` has.
     jit_compile: whether XLA compiles the step; "auto" leaves it to Keras.
     steps_per_execution: the number of batches in one call of the compiled step, between which no callback is asked.
-        "auto" is up to 32 for models of less than a million weights on TensorFlow, so that a step does not wait for
+        "auto" is up to 32 for models of less than two million weights on TensorFlow, so that a step does not wait for
         Python, and 1 otherwise.
     """
 

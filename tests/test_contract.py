@@ -122,7 +122,7 @@ def test_how_many_steps_a_call_takes():
         whole = model.evaluate(x[:100], y[:100], batch_size=7, verbose=0)
         np.testing.assert_allclose(model.evaluate(x[:100], y[:100], batch_size=100, verbose=0), whole, rtol=1e-4)
     assert int(model.optimizer.iterations) == 320 + 32 + 4 + 32
-    large = recipes.mlp((3,), 2, depth=2, width=1200)
+    large = recipes.mlp((3,), 2, depth=2, width=1500)
     large.fit(x, y, batch_size=10, verbose=0)
     assert large.steps_per_execution == 1
     if not one_by_one:

@@ -124,7 +124,7 @@ class VariationalAutoencoder(RecipeModel):
 
 @recipe(
     data=("images", "rows"),
-    paper="Kingma and Welling, 2013, arXiv:1312.6114",
+    paper="Kingma and Welling, 2013, doi:10.48550/arXiv.1312.6114",
     training=Training(schedule="cosine"),
 )
 def vae(
@@ -179,7 +179,7 @@ def vae(
     z = keras.Input((latent,))
     x = expand(z, input_shape, form, depth, width, activation)
     if likelihood == "gaussian":
-        x = Spread(dtype="float32", name="spread")(x)
+        x = Spread(0.1 if images else 1.0, dtype="float32", name="spread")(x)
     network = keras.Model(z, x, name="network")
     squash = keras.layers.ReLU(1.0, dtype="float32")
     if likelihood == "bernoulli":

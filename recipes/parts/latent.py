@@ -104,14 +104,25 @@ class KeepLargest(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("keras_cookbook")
 class Spread(keras.layers.Layer):
-    """Passes its inputs on, and learns how far the truth lies from them: a variance for each place on the last axis."""
+    """Passes its inputs on, and learns how far the truth lies from them: a variance for each place on the last axis.
+
+    Args:
+        start: the variance at first. Too small a one lets gradients explode.
+    """
 
     #: The variance cannot fall below: a feature that never varies would make the likelihood infinite.
     LEAST = 1e-4
 
+    def __init__(self, start=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.start = start
+
     def build(self, input_shape):
-        start = keras.initializers.Constant(-2.0)
+        start = keras.initializers.Constant(math.log(self.start))
         self.log_variance = self.add_weight(shape=input_shape[-1:], initializer=start, dtype="float32", name="spread")
+
+    def get_config(self):
+        return {**super().get_config(), "start": self.start}
 
     def call(self, inputs):
         return inputs
