@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from keras_cookbook import cli, recipes
-from keras_cookbook.cli.options import parse
+from keras_cookbook.cli.options import DATA_OPTIONS, parse
 from keras_cookbook.tuning.space import tunable
 
 ROOT = Path(__file__).parent.parent
@@ -43,8 +43,8 @@ def test_every_command_is_understood():
     for command, *words in commands():
         if command in ("show", "train", "tune", "copy"):
             recipe = recipes.get(words[0]).recipe
-            more = ["target", "algorithm", "max_trials"]
-            parse([word for word in words[1:] if "=" in word], [*tunable(recipe), *more])
+            known = [*tunable(recipe), *DATA_OPTIONS, "algorithm", "max_trials"]
+            parse([word for word in words[1:] if "=" in word], known)
 
 
 def test_every_training_setting_is_named():

@@ -9,6 +9,8 @@ outside a notebook: `plots.curves(history).savefig("curves.png")`.
 ['training', 'validation', 'best epoch: 2']
 """
 
+import io
+
 import numpy as np
 
 BLUE, ORANGE, GREEN, RED, GREY = "#1f6fd0", "#c2570c", "#1b7f4b", "#c62828", "#808080"
@@ -21,7 +23,16 @@ def axes(ax=None, size=SIZE):
         return ax
     from matplotlib.figure import Figure
 
-    return Figure(figsize=size, layout="constrained").subplots()
+    figure = Figure(figsize=size, layout="constrained")
+
+    def picture():
+        file = io.BytesIO()
+        figure.savefig(file, format="png", dpi=110)
+        return file.getvalue()
+
+    # A notebook shows it, as it does what pyplot makes.
+    figure._repr_png_ = picture
+    return figure.subplots()
 
 
 def finish(ax, xlabel="", ylabel="", title="", legend=True):

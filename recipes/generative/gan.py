@@ -13,6 +13,7 @@ from .._contract import recipe
 from .._kinds import POSITIVE, Choice, Flag, Integer, Real, Shape
 from .._model import ComposedModel
 from .._training import Training
+from ..parts.normalization import BatchNormalization
 from ..parts.spectral import SpectralNormalization
 
 #: Name -> the loss of the discriminator from its scores of real and generated images, and that of the generator from
@@ -120,7 +121,7 @@ def build_generator(input_shape, depth, width, latent):
     x = keras.layers.Dense(sizes[-1][0] * sizes[-1][1] * filters[-1], use_bias=False, name="generator_dense")(inputs)
     x = keras.layers.Reshape((*sizes[-1], filters[-1]))(x)
     for stage in reversed(range(depth)):
-        x = keras.layers.BatchNormalization(momentum=0.9, name=f"generator_norm_{stage}")(x)
+        x = BatchNormalization(momentum=0.9, name=f"generator_norm_{stage}")(x)
         x = keras.layers.ReLU()(x)
         x = keras.layers.Conv2DTranspose(
             filters[stage], 4, 2, padding="same", use_bias=stage == 0, name=f"generator_conv_{stage}"

@@ -124,7 +124,7 @@ class VariationalAutoencoder(RecipeModel):
 
 @recipe(
     data=("images", "rows"),
-    paper="Kingma and Welling, 2013, doi:10.48550/arXiv.1312.6114",
+    paper="Kingma and Welling, 2013, arXiv:1312.6114",
     training=Training(schedule="cosine"),
 )
 def vae(

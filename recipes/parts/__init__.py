@@ -4,10 +4,12 @@ from .attention import EncoderBlock, Positions, SelfAttention, StepPooling
 from .latent import KeepLargest, Spread, gaussian_kl
 from .layers import Standardization
 from .losses import SmoothedSparseCategoricalCrossentropy
+from .normalization import BatchNormalization
 from .schedules import PlannedSchedule
 from .spectral import SpectralNormalization
 
 __all__ = [
+    "BatchNormalization",
     "EncoderBlock",
     "KeepLargest",
     "PlannedSchedule",

@@ -36,7 +36,8 @@ def mlp(
         ValueError: an argument outside its range, or data that do not fit, before the first step.
     """
     inputs = keras.Input(input_shape)
-    x = Standardization()(keras.layers.Flatten()(inputs))
+    # Features come in any size, which half precision cannot hold before they are standardised.
+    x = Standardization()(keras.layers.Flatten(dtype="float32")(inputs))
     for _ in range(depth):
         x = keras.layers.Dense(width, activation, kernel_initializer="he_normal")(x)
         x = keras.layers.Dropout(dropout)(x)

@@ -14,8 +14,7 @@ from ..parts.attention import EncoderBlock, Positions, StepPooling
 
 @recipe(
     data=("text", "sequences"),
-    paper="Vaswani et al., 2017, arXiv:1706.03762; before each layer normalised as in Xiong et al., 2020, "
-    "arXiv:2002.04745; rotary positions: Su et al., 2021, arXiv:2104.09864",
+    paper="Vaswani et al., 2017, arXiv:1706.03762",
     training=Training(
         optimizer="adamw", learning_rate=1e-3, weight_decay=0.05, schedule="cosine", warmup=0.1, clip_norm=1.0
     ),

@@ -8,6 +8,7 @@ from .._contract import recipe
 from .._heads import head
 from .._kinds import Activation, Choice, Flag, Integer, Rate, Shape, Size, Task, Width
 from .._training import Training
+from ..parts.normalization import BatchNormalization
 
 
 @recipe(
@@ -59,7 +60,7 @@ def cnn(
         x = keras.layers.Conv2D(width * 2**stage, kernel_size, padding="same", use_bias=False)(x)
         # What follows the pooling has a quarter of the values to work on; the network learns as much.
         x = keras.layers.MaxPooling2D()(x)
-        x = keras.layers.BatchNormalization(momentum=0.9)(x)
+        x = BatchNormalization(momentum=0.9)(x)
         x = keras.layers.Activation(activation)(x)
     x = keras.layers.Flatten()(x) if None not in input_shape else keras.layers.GlobalAveragePooling2D()(x)
     x = keras.layers.Dropout(dropout)(x)

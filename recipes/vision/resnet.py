@@ -8,6 +8,7 @@ from .._contract import recipe
 from .._heads import head
 from .._kinds import Choice, Flag, Integer, Rate, Shape, Size, Task
 from .._training import Training
+from ..parts.normalization import BatchNormalization
 
 #: Depth -> the kind of block, and how many in each of the four stages (He et al., table 1).
 STAGES = {
@@ -88,7 +89,7 @@ def convolution(x, filters, size, strides=1):
         use_bias=False,
         kernel_initializer=keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"),
     )(x)
-    return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
+    return BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
 
 
 def basic_block(x, filters, strides):

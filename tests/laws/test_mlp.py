@@ -55,3 +55,11 @@ def test_a_second_fit_keeps_the_scale_of_the_first():
     model.fit(x * 9 + 4, x[:, 0], verbose=0)
     assert all(np.array_equal(a, b) for a, b in zip(before, model.layers[2].get_weights(), strict=True))
     assert before[2] == 64
+
+
+def test_large_features_in_half_precision():
+    x = np.random.default_rng(0).normal(1e6, 3e5, size=(64, 2)).astype("float32")
+    model = recipes.mlp((2,), 2, precision="mixed_float16", width=16, learning_rate=0.02, seed=0)
+    history = model.fit(x, (x[:, 0] > 1e6).astype(int), batch_size=8, epochs=20, verbose=0).history
+    assert np.isfinite(model.predict(x, verbose=0)).all()
+    assert history["accuracy"][-1] > 0.8

@@ -7,7 +7,12 @@ from keras import ops
 
 from keras_cookbook import recipes
 from keras_cookbook.recipes._training import OPTIMIZERS
-from keras_cookbook.recipes.parts import PlannedSchedule, SmoothedSparseCategoricalCrossentropy, Standardization
+from keras_cookbook.recipes.parts import (
+    BatchNormalization,
+    PlannedSchedule,
+    SmoothedSparseCategoricalCrossentropy,
+    Standardization,
+)
 from keras_cookbook.recipes.parts.schedules import SHAPES
 
 
@@ -122,3 +127,26 @@ def test_accumulated_batches_equal_a_large_one():
     many.fit(x, y, batch_size=8, shuffle=False, verbose=0)
     for a, b in zip(one.get_weights(), many.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(5, 6, 7, 3), (8, 4), (1, 1, 1, 2)])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_batch_normalization_is_that_of_keras(shape, frozen):
+    """After three steps of training: weights, moving statistics and answers are the same."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(3, 2, size=(4, *shape)).astype("float32"), rng.normal(size=(4, *shape)).astype("float32")
+    models = []
+    for layer in (BatchNormalization, keras.layers.BatchNormalization):
+        inputs = keras.Input(shape[1:])
+        first = keras.layers.Dense(shape[-1], kernel_initializer="identity")(inputs)
+        norm = layer(momentum=0.8, epsilon=1e-4, gamma_initializer="ones")
+        model = keras.Model(inputs, norm(first))
+        norm.trainable = not frozen
+        model.compile(keras.optimizers.SGD(0.1), "mse")
+        models.append(model)
+    for batch, labels in zip(x, y, strict=True):
+        losses = [model.train_on_batch(batch, labels) for model in models]
+        np.testing.assert_allclose(*losses, rtol=1e-4)
+    for ours, theirs in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=1e-4)
+    np.testing.assert_allclose(*(model.predict(x[0], verbose=0) for model in models), rtol=2e-3, atol=1e-3)
