@@ -6,7 +6,6 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from sklearn.model_selection import train_test_split
 
 from keras_cookbook import recipes
 from keras_cookbook.recipes.parts import EncoderBlock, Positions, SelfAttention, StepPooling
@@ -271,9 +270,7 @@ def test_it_passes_76_percent_on_rt_polarity(real_data):
         sentences = gzip.decompress(file.read_bytes()).decode("latin-1").rstrip("\n").split("\n")
         texts += sentences
         labels += [label] * len(sentences)
-    x, test_x, y, test_y = train_test_split(
-        np.array(texts, object), np.array(labels), test_size=0.1, stratify=labels, random_state=0
-    )
-    model = recipes.transformer_encoder((40,), 1, "binary", seed=0)
-    model.fit(x, y, epochs=5, batch_size=64, verbose=0)
-    assert model.evaluate(test_x, test_y, verbose=0, return_dict=True)["accuracy"] > 0.76
+    data = recipes.data.load((texts, labels), test=0.1, validation=0, seed=0)
+    model = recipes.transformer_encoder((40,), data.outputs, data.task, seed=0)
+    model.fit(data.train, epochs=5, verbose=0)
+    assert model.evaluate(data.test, verbose=0, return_dict=True)["accuracy"] > 0.76
