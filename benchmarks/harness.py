@@ -20,7 +20,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-HERE = Path(__file__).parent
 #: Rounds after the warm-up.
 ROUNDS = 7
 #: Threads of PyTorch spin a while after their last task: a round begins when those of the other side have stopped.
@@ -33,6 +32,14 @@ clock = time.process_time if CPU_TIME else time.perf_counter
 
 class Missing(Exception):
     """A peer or a recipe that is not here: the case is skipped, and the message says why."""
+
+
+def imported(module, name):
+    """The module; `Missing`, by the name that people know it by, if it is not installed."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise Missing(f"{name} is not installed: {error}") from None
 
 
 class Side:
@@ -109,7 +116,7 @@ def serve(call):
     os._exit(0)
 
 
-def epochs_of(model, data, epochs=1000):
+def epochs_of(model, data, epochs=1000, callbacks=()):
     """A function that lets one more epoch of a single `fit` run, and returns its seconds.
 
     A second `fit` would plan the learning rate anew and trace its step again, which is no part of a step's time.
@@ -128,7 +135,7 @@ def epochs_of(model, data, epochs=1000):
 
     def fit():
         try:
-            model.fit(data, epochs=epochs, shuffle=False, verbose=0, callbacks=[Epochs()])
+            model.fit(data, epochs=epochs, shuffle=False, verbose=0, callbacks=[Epochs(), *callbacks])
         except BaseException as error:
             answered.put(error)
 

@@ -5,7 +5,7 @@
 Batches of 128, shuffled; the first epoch, which fills caches, is the warm-up.
 """
 
-from harness import Missing, Side, case, clock, main
+from harness import Side, case, clock, imported, main
 from time_to_accuracy import digits
 
 BATCH = 128
@@ -28,10 +28,7 @@ def ours():
 
 def tfds(cached):
     """`tfds.load`, shuffled and batched; with cache and prefetch where the guide of TFDS has them."""
-    try:
-        import tensorflow_datasets
-    except ImportError as error:
-        raise Missing(f"TFDS is not installed: {error}") from None
+    tensorflow_datasets = imported("tensorflow_datasets", "TFDS")
     import tensorflow as tf
 
     digits(validation=0)  # is it here at all?

@@ -7,7 +7,7 @@ of it counts: input, metrics, callbacks. Keras' peers are `fit` too; PyTorch's i
 that it has already, in eager mode, channels last for images, on as many threads as there are cores.
 """
 
-from harness import CPU_TIME, Missing, Side, case, clock, epochs_of, main, recipe
+from harness import CPU_TIME, Side, case, clock, epochs_of, imported, main, recipe
 
 
 def examples(shape, outputs, count, vocabulary=0):
@@ -70,11 +70,7 @@ def keras_hub(shape, outputs, batch, steps, vocabulary, depth, width, heads):
     """KerasHub's BERT with a layer for the classes, AdamW."""
     import keras
 
-    try:
-        import keras_hub
-    except ImportError as error:
-        raise Missing(f"KerasHub is not installed: {error}") from None
-    body = keras_hub.models.BertBackbone(
+    body = imported("keras_hub", "KerasHub").models.BertBackbone(
         vocabulary_size=vocabulary,
         num_layers=depth,
         num_heads=heads,
@@ -117,11 +113,7 @@ def torch_loop(model, optimizer, x, y, batch, clip=None):
 
 
 def torch_module():
-    try:
-        import torch
-    except ImportError as error:
-        raise Missing(f"PyTorch is not installed: {error}") from None
-    return torch
+    return imported("torch", "PyTorch")
 
 
 def torch_mlp(shape, outputs=10, batch=64, steps=32):
@@ -219,12 +211,9 @@ def torch_lstm(shape, outputs=10, batch=64, steps=32, width=128, cell="LSTM"):
 def hugging_face(shape, outputs, batch, steps, vocabulary, depth, width, heads):
     """Hugging Face's BERT for sequences, AdamW."""
     torch = torch_module()
-    try:
-        from transformers import BertConfig, BertForSequenceClassification
-    except ImportError as error:
-        raise Missing(f"transformers is not installed: {error}") from None
-    bert = BertForSequenceClassification(
-        BertConfig(
+    transformers = imported("transformers", "transformers")
+    bert = transformers.BertForSequenceClassification(
+        transformers.BertConfig(
             vocab_size=vocabulary,
             hidden_size=width,
             num_hidden_layers=depth,
@@ -252,7 +241,7 @@ ROWS = {"shape": (64,), "steps": 256}
 DIGITS = {"shape": (28, 28, 1), "steps": 64}
 SMALL = {"shape": (32, 32, 3), "steps": 8}
 LARGE = {"shape": (64, 64, 3), "batch": 32, "steps": 2}
-SERIES = {"shape": (128, 32), "steps": 8}
+SERIES = {"shape": (128, 32), "steps": 32}
 TOKENS = {"shape": (128,), "outputs": 2, "batch": 16, "steps": 4, "vocabulary": 2000}
 BERT = {"depth": 4, "width": 256, "heads": 4}
 #: One learning rate, as the peers have it, and gradients clipped where they are clipped by default.

@@ -6,6 +6,7 @@ from .checks import check
 from .logs import JSONLog, LogLearningRate
 from .progress import Progress
 from .report import Report, plots
+from .resume import Resume
 
 __all__ = [
     "BestModel",
@@ -13,6 +14,7 @@ __all__ = [
     "LogLearningRate",
     "Progress",
     "Report",
+    "Resume",
     "check",
     "plots",
     "save_json",

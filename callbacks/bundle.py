@@ -15,6 +15,7 @@ from .logs import JSONLog, LogLearningRate, inner_optimizers
 from .monitor import direction
 from .progress import Progress
 from .report import Report
+from .resume import Resume
 
 
 def standard(
@@ -26,6 +27,7 @@ def standard(
     reduce_lr: bool | int | None = None,
     tensorboard: bool | None = None,
     report=None,
+    resume: bool | Resume = False,
     progress: bool = True,
     model_name: str = "best.keras",
     validation_freq: int | Sequence[int] = 1,
@@ -49,6 +51,8 @@ def standard(
         tensorboard: None writes TensorBoard's files when TensorBoard is installed.
         report: Writes `report.html` and `report.json` into `folder` when training ends. True: curves and settings;
             data: also how good the model is, and whether simpler ones are as good (see `Report`).
+        resume: Whether the same command, run again, continues an interrupted training at the very step (see `Resume`,
+            of which settings can be given).
         progress: Whether `Progress` shows the training; otherwise Keras' own bar does.
         model_name: The best model's file in `folder`.
         validation_freq: What `fit` is given as `validation_freq`.
@@ -71,11 +75,14 @@ def standard(
     wants_report = report is not None and report is not False  # data may have no truth value
     if folder is None and wants_report:
         raise ValueError("report= needs a folder to write to")
+    if folder is None and resume is True:
+        raise ValueError("resume=True needs a folder to write to")
     if folder is None and tensorboard:
         raise ValueError("tensorboard=True needs a folder to write to")
 
     # Order matters: averaged weights go into the model before anything judges or saves it; logs are complete before
-    # the guard and the others read them; the display comes last, since it shows what the others did.
+    # the guard and the others read them; the display shows what the others did, and what is saved to be
+    # continued is the state of all of them.
     chosen = [StopOnNaN(), AveragedWeights(), LogLearningRate(), *extra]
     chosen.append(Guard(chosen, validation_freq))
     if reduce_lr:
@@ -93,6 +100,8 @@ def standard(
             chosen.append(Report(folder, data, monitor=monitor, mode=mode, restored=patience is not None))
     if progress:
         chosen.append(Progress(monitor, mode))
+    if resume:
+        chosen.append(Resume(folder) if resume is True else resume)
     check(chosen)
     return chosen
 

@@ -145,6 +145,14 @@ class BestModel(keras.callbacks.Callback):
                 message = f"THE BEST MODEL (epoch {self.best_epoch + 1}) IS NOT ON DISK: {error}"
                 warnings.warn(message, RuntimeWarning, stacklevel=2)
 
+    def get_state(self):
+        """The best so far, and its weights while they could not be written."""
+        return {"best": self.best, "best_epoch": self.best_epoch, "unsaved": self._unsaved}
+
+    def set_state(self, state):
+        self._best.value, self._best.epoch = state["best"], state["best_epoch"]
+        self._unsaved = state["unsaved"]
+
     def _save_kept(self):
         current = self.model.get_weights()
         self.model.set_weights(self._unsaved)

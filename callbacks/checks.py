@@ -9,6 +9,7 @@ from keras import callbacks as kc
 
 from .checkpoint import BestModel
 from .logs import JSONLog, LogLearningRate, inner_optimizers
+from .resume import Resume
 
 _ONE_OF_A_KIND = (
     kc.EarlyStopping,
@@ -18,6 +19,7 @@ _ONE_OF_A_KIND = (
     kc.SwapEMAWeights,
     kc.ProgbarLogger,
     LogLearningRate,
+    Resume,
 )
 
 
@@ -143,6 +145,12 @@ class Guard(kc.Callback):
 
     def on_train_end(self, logs=None):
         self._arrived = None
+
+    def get_state(self):
+        return {}  # a training that is continued is checked like a new one
+
+    def set_state(self, state):
+        pass
 
     def _check_first_batch(self):
         if self._arrived is None or not self._steps_begun:

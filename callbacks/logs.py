@@ -77,6 +77,20 @@ class JSONLog(keras.callbacks.Callback):
             message = f"epoch {epoch + 1} is missing from {self.path}: {error.strerror or error}. Training goes on."
             warnings.warn(message, RuntimeWarning, stacklevel=2)
 
+    def get_state(self):
+        """What a training that is continued must find: the lines of the epochs that are done."""
+        if not self.path.exists():
+            return {"bytes": 0}
+        with open(self.path, "rb") as file:
+            os.fsync(file.fileno())
+            return {"bytes": file.seek(0, os.SEEK_END)}
+
+    def set_state(self, state):
+        if self.path.stat().st_size < state["bytes"]:
+            warnings.warn(f"{self.path} has lost lines of earlier epochs", RuntimeWarning, stacklevel=2)
+        else:
+            os.truncate(self.path, state["bytes"])
+
     def _append(self, text: str):
         with open(self.path, "ab+") as file:
             file.seek(0)

@@ -113,6 +113,12 @@ class Progress(keras.callbacks.ProgbarLogger):
                 ended += f"; best {self.monitor} {_number(self._best.value)} at epoch {self._best.epoch + 1}"
             print(ended, flush=True)
 
+    def get_state(self):
+        return {"best": self._best.value, "best_epoch": self._best.epoch}
+
+    def set_state(self, state):
+        self._best.value, self._best.epoch = state["best"], state["best_epoch"]
+
     def _open(self):
         from rich.console import Console
         from rich.live import Live
@@ -123,7 +129,8 @@ class Progress(keras.callbacks.ProgbarLogger):
         atexit.register(self._close)
         # Control-C ends fit without a word to its callbacks. A handler of someone else's is left alone.
         try:
-            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            handler = signal.getsignal(signal.SIGINT)
+            if handler is signal.default_int_handler or getattr(handler, "__func__", None) is Progress._interrupted:
                 signal.signal(signal.SIGINT, self._interrupted)
         except ValueError:  # not the main thread
             pass

@@ -1,6 +1,6 @@
 """The command `cookbook`."""
 
-from . import reports  # noqa: F401 - its command
+from . import export, files, reports  # noqa: F401 - their commands
 from .commands import main
 
 __all__ = ["main"]

@@ -135,7 +135,8 @@ def train(recipe, data, words, as_json):
     DATA is a name (digits, mnist, ...), a CSV file (with target=COLUMN; text=COLUMN where it is text that is read;
     history=STEPS and horizon=STEPS where it is a series to forecast) or a folder of images. KEY is an argument of the
     recipe (see `cookbook show`), or epochs, batch_size, patience, seed, folder, target, text, task, validation, test,
-    image_size, history, stride; or report=false for no report.
+    image_size, history, stride; or report=false for no report. The same command with the same folder continues a
+    training that was interrupted.
     """
     from keras_cookbook import callbacks
     from keras_cookbook.tuning.result import run_folder
@@ -154,23 +155,30 @@ def train(recipe, data, words, as_json):
         name: known[name].check(options.pop(name, known[name].default), name) for name in ("epochs", "batch_size")
     }
     folder = options.pop("folder", None)
+    resumed = folder is not None  # otherwise each command has a folder of its own
     data, loading = load_data(data, options, batch_size=fitting["batch_size"], seed=seed)
     folder = Path(folder or run_folder(factory.recipe.name, data.name))
     sizes = factory.recipe.sizes(data)
     model = factory(**sizes, seed=seed, **options)
     monitor = "loss" if data.validation is None else "val_loss"
     name, importing = named(factory, recipe)
+    more = ", report=data" * reported + ", resume=True" * resumed
     python = f"""{importing}from keras_cookbook import callbacks, recipes
 
 {loading}
 model = {name}({described(sizes)}, seed={seed}{arguments(options)})
-watch = callbacks.standard({str(folder)!r}, monitor={monitor!r}, patience={patience}{", report=data" * reported})
+watch = callbacks.standard({str(folder)!r}, monitor={monitor!r}, patience={patience}{more})
 model.fit(data.train, validation_data=data.validation, epochs={fitting["epochs"]}, callbacks=watch)
 model.evaluate(data.test)"""
     if not as_json:
         click.echo(f"{data!r}\n\n{python}\n")
     watch = callbacks.standard(
-        folder, monitor=monitor, patience=patience, report=data if reported else None, progress=not as_json
+        folder,
+        monitor=monitor,
+        patience=patience,
+        report=data if reported else None,
+        resume=resumed,
+        progress=not as_json,
     )
     started = time.monotonic()
     history = model.fit(

@@ -7,6 +7,8 @@ from keras_cookbook.recipes._kinds import among
 
 #: What concerns the data and not the recipe.
 DATA_OPTIONS = ("target", "text", "task", "validation", "test", "image_size", "history", "stride")
+#: The arguments of a recipe that are given by their place.
+PLACES = ("input_shape", "outputs", "task")
 WORDS = {"none": None, "true": True, "false": False}
 
 
@@ -67,5 +69,4 @@ def load_data(source, options, **more):
 
 def described(sizes):
     """The arguments of a recipe that come from the data, as Python."""
-    places = ("input_shape", "outputs", "task")
-    return ", ".join(f"data.{name}" if name in places else f"{name}=data.{name}" for name in sizes)
+    return ", ".join(f"data.{name}" if name in PLACES else f"{name}=data.{name}" for name in sizes)

@@ -97,14 +97,13 @@ def write_for_search(folder):
 
 def judge(folder, load):
     """The report of a training with its best model judged on data."""
-    import keras
-
+    from keras_cookbook import recipes
     from keras_cookbook.callbacks.report import read_log, training_report, write_report
 
     path = folder / "best.keras"
     if not path.exists():
         raise ValueError(f"{folder} holds no best.keras to judge on the data.")
-    model, log = keras.saving.load_model(path), read_log(folder)
+    model, log = recipes.load(path), read_log(folder)
     # `cookbook train` gives one seed to the model and to the data.
     by_command = (folder / "result.json").exists()
     data = load((getattr(model, "recipe", None) or {}).get("seed") if by_command else None)

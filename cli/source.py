@@ -9,6 +9,8 @@ from pathlib import Path
 from keras_cookbook import recipes
 from keras_cookbook.recipes import _contract
 
+from .options import PLACES, described
+
 MAIN = """
 
 if __name__ == "__main__":
@@ -45,7 +47,7 @@ def copy_recipe(name, path):
     module = inspect.getmodule(entry.build)
     source = rename(inspect.getsource(module), name, new, module.__package__)
     with open(path, "x", encoding="utf-8") as file:
-        sizes = ", ".join(f"data.{name}" for name in ("input_shape", "outputs", "task") if name in entry.arguments)
+        sizes = described(name for name in PLACES if name in entry.arguments)
         file.write(source + MAIN.format(name=new, example=EXAMPLES[entry.data[0]], sizes=sizes))
     return new
 

@@ -8,6 +8,8 @@ from ._kinds import Activation, Choice, Depth, Flag, Integer, Rate, Real, Shape,
 from ._model import ComposedModel, RecipeModel
 from ._training import Fitting, Training
 from .generative import autoencoder, gan, vae
+from .saving import export, load, save
+from .saving.reproducible import reproducible
 from .sequence import recurrent
 from .tabular import mlp
 from .text import transformer_encoder
@@ -15,6 +17,6 @@ from .vision import cnn, resnet
 
 __all__ = [
     "Activation", "Choice", "ComposedModel", "Depth", "Fitting", "Flag", "Integer", "Rate", "Real", "RecipeModel",
-    "Shape", "Size", "Task", "Training", "Width", "autoencoder", "cnn", "data", "gan", "get", "head", "list", "mlp",
-    "parts", "recipe", "recurrent", "resnet", "transformer_encoder", "vae",
+    "Shape", "Size", "Task", "Training", "Width", "autoencoder", "cnn", "data", "export", "gan", "get", "head", "list",
+    "load", "mlp", "parts", "recipe", "recurrent", "reproducible", "resnet", "save", "transformer_encoder", "vae",
 ]  # fmt: skip

@@ -1,5 +1,6 @@
 """The models that recipes return: Keras models that remember their recipe and prepare themselves when `fit` begins."""
 
+import contextlib
 import functools
 import inspect
 import itertools
@@ -79,7 +80,13 @@ class Prepared:
                 # Made for other steps.
                 self.train_function = self.test_function = self.predict_function = None
             self.adapt(call["x"], y, steps)
-        return super().fit(**call)
+        with contextlib.ExitStack() as stack:
+            for callback in keras.tree.flatten(call["callbacks"]):
+                # Is shown what a callback cannot see by itself: the data, the other callbacks, and whether fit fails.
+                if hasattr(callback, "during_fit"):
+                    with named(self.name):
+                        stack.enter_context(callback.during_fit(self, call))
+            return super().fit(**call)
 
     def adapt_inputs(self, x, steps):
         """Lets what `encode` needs learn from the inputs."""

@@ -54,21 +54,25 @@ def gather(rows, size, batch_size, seed, shuffle, singly=False):
     """Batches of what `rows` gives for the numbers of a split's rows, for a batch at a time or `singly`."""
     import tensorflow as tf
 
-    def reorder(epoch):
-        order = tf.random.experimental.stateless_shuffle(tf.range(size, dtype=tf.int64), [epoch, seed])
-        return tf.data.Dataset.from_tensor_slices(order)
+    def numbers(order):
+        """The numbers in that order, by the batch unless singly: one by one they would take longer than their rows."""
+        if singly:
+            return tf.data.Dataset.from_tensor_slices(order)
+        return tf.data.Dataset.range(0, size, batch_size).map(lambda first: order[first : first + batch_size])
+
+    def reordered(epoch):
+        return numbers(tf.random.experimental.stateless_shuffle(tf.range(size, dtype=tf.int64), [epoch, seed]))
 
     with tf.device("CPU"):
-        data = tf.data.Dataset.range(size)
         if shuffle:
             # The buffer of `Dataset.shuffle` would take seconds and hundreds of megabytes for a million numbers.
             epoch = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).take(1)
-            data = epoch.flat_map(reorder).apply(tf.data.experimental.assert_cardinality(size))
-        if singly:
-            data = data.map(rows, tf.data.AUTOTUNE, deterministic=True).batch(batch_size)
+            count = size if singly else -(-size // batch_size)
+            data = epoch.flat_map(reordered).apply(tf.data.experimental.assert_cardinality(count))
         else:
-            data = data.batch(batch_size).map(rows, tf.data.AUTOTUNE, deterministic=True)
-        return data.prefetch(tf.data.AUTOTUNE)
+            data = numbers(tf.range(size, dtype=tf.int64))
+        data = data.map(rows, tf.data.AUTOTUNE, deterministic=True)
+        return (data.batch(batch_size) if singly else data).prefetch(tf.data.AUTOTUNE)
 
 
 class Rows:

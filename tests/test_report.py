@@ -413,11 +413,12 @@ def test_numbers_that_are_none(tmp_path):
     assert "infinite" in page.cells
 
 
-def test_a_report_that_fails_only_warns(tmp_path, monkeypatch):
+@pytest.mark.parametrize("part", ["training_report", "save_json", "write_text"])
+def test_a_report_that_fails_only_warns(tmp_path, monkeypatch, part):
     def broken(*_, **__):
         raise RuntimeError("no ink")
 
-    monkeypatch.setattr(writing, "training_page", broken)
+    monkeypatch.setattr(writing, part, broken)
     with pytest.warns(RuntimeWarning, match=r"no report was written .* no ink\. The training itself is unharmed"):
         fit(network((8, 8, 1), 3, "softmax", "sparse_categorical_crossentropy"), True, tmp_path, 1)
     assert (tmp_path / "best.keras").exists()

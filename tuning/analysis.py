@@ -60,6 +60,19 @@ def position(entry, value):
     return min(max((value - low) / (high - low), 0.0), 1.0) if high > low else 0.5
 
 
+def coordinates(space, ranked, objective):
+    """Parallel coordinates: the axes, of which the last is the score; where each trial crosses them, 0 to 1; and how
+    many of the trials, the best first, are the best tenth."""
+    scores = [trial["score"] for trial in ranked]
+    axes = [*space, {"name": objective, "low": min(scores), "high": max(scores), "log": False}]
+    places = []
+    for trial in ranked:
+        values = trial["values"] | {objective: trial["score"]}
+        found = [position(entry, values.get(entry["name"])) for entry in axes]
+        places.append([0.5 if place is None else place for place in found])
+    return axes, places, max(1, len(ranked) // 10)
+
+
 def value_at(entry, place):
     """The number at a position of a range, to three digits."""
     low, high = entry["low"], entry["high"]

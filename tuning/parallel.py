@@ -108,15 +108,12 @@ def parallel_coordinates(space, trials, objective):
     """
     if not trials or not space:
         return ""
-    scores = [trial["score"] for trial in trials]
-    axes = [*space, {"name": objective, "low": min(scores), "high": max(scores), "log": False}]
+    axes, heights, best = analysis.coordinates(space, trials, objective)
     wide, high = WIDTH * (len(axes) - 1) + 2 * SIDE, HEIGHT - TOP - BOTTOM
     across = [SIDE + WIDTH * place for place in range(len(axes))]
-    lines, best = [], max(1, len(trials) // 10)
-    for place, trial in enumerate(trials):
+    lines = []
+    for place, (trial, at) in enumerate(zip(trials, heights, strict=True)):
         values = trial["values"] | {objective: trial["score"]}
-        at = [analysis.position(entry, values.get(entry["name"])) for entry in axes]
-        at = [0.5 if one is None else one for one in at]
         points = " ".join(f"{x},{TOP + (1 - one) * high:.1f}" for x, one in zip(across, at, strict=True))
         told = ", ".join(f"{entry['name']} {_short(values.get(entry['name']))}" for entry in axes)
         label = escape(f"Trial {trial['trial']}, number {place + 1}: {told}")

@@ -50,17 +50,11 @@ def parallel_coordinates(search, *, ax=None):
         search: a `Search`.
         ax: where to draw.
     """
-    space, ranked = analysis.space_of(search), search.ranked
-    scores = [trial["score"] for trial in ranked]
-    ends = {"name": search.objective, "low": min(scores), "high": max(scores), "log": False}
-    lines = [*space, ends]
+    lines, heights, best = analysis.coordinates(analysis.space_of(search), search.ranked, search.objective)
     ax = drawing.axes(ax, (max(SIZE[0], 1.2 * len(lines)), SIZE[1]))
-    best = max(1, len(ranked) // 10)
-    for place, trial in reversed(list(enumerate(ranked))):
-        values = trial["values"] | {search.objective: trial["score"]}
-        heights = [analysis.position(entry, values.get(entry["name"])) for entry in lines]
+    for place, line in reversed(list(enumerate(heights))):
         strong = {"color": ORANGE, "zorder": 3} if place < best else {"color": BLUE, "alpha": 0.35}
-        ax.plot(range(len(lines)), [0.5 if h is None else h for h in heights], linewidth=1.2, **strong)
+        ax.plot(range(len(lines)), line, linewidth=1.2, **strong)
     for place, entry in enumerate(lines):
         ax.axvline(place, color=GREY, linewidth=0.8)
         for value in entry.get("values", [entry.get("low"), entry.get("high")]):

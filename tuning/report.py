@@ -1,11 +1,9 @@
 """The report of a search: leaderboard, history, what mattered, what failed, where to search next."""
 
-import json
 from datetime import UTC, datetime
 
-from keras_cookbook.callbacks import save_json, write_text
 from keras_cookbook.callbacks.report import facts as known
-from keras_cookbook.callbacks.report import markup
+from keras_cookbook.callbacks.report import markup, write_report
 from keras_cookbook.callbacks.report.verdict import duration
 
 from . import analysis, parallel, plots
@@ -28,9 +26,7 @@ def write_search_report(search):
         OSError: a file could not be written; an earlier one is untouched.
     """
     search = search if isinstance(search, Search) else Search.load(search)
-    path = save_json(search_report(search), search.folder / "report.json")
-    # From the file's own text: so the page says nothing that the data do not.
-    return write_text(search_page(json.loads(path.read_text(encoding="utf-8"))), path.with_suffix(".html"))
+    return write_report(search_report(search), search.folder, search_page)
 
 
 def search_report(search):

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import keras
+from keras_cookbook import recipes
 
 
 def run_folder(recipe, data):
@@ -72,7 +72,7 @@ class Search:
             ValueError: if no trial was completed.
         """
         self._best()
-        return keras.saving.load_model(self.best_path)
+        return recipes.load(self.best_path, allow=recipes.saving.registered())
 
     def leaderboard(self):
         """A pandas frame with a row for each trial, the best first and failed ones last."""

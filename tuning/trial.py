@@ -7,6 +7,7 @@ import time
 import keras
 
 from keras_cookbook import callbacks as cookbook_callbacks
+from keras_cookbook import recipes
 
 from .devices import scope
 
@@ -63,7 +64,7 @@ def run_trial(plan, values, observer=None, *, epochs=None, initial_epoch=0, resu
     data = plan.data.batched(values["batch_size"])
     with scope(plan.strategy):
         if resume:
-            model = keras.saving.load_model(resume)
+            model = recipes.load(resume, allow=recipes.saving.registered())
         else:
             model = plan.factory(**{**plan.factory.recipe.sizes(data), **arguments}, seed=plan.seed)
     name, mode = plan.objective.name, plan.objective.direction

@@ -34,11 +34,12 @@ def compare(train, judged, task: str, answers, class_names=None) -> list[dict]:
     """
     import threadpoolctl
 
-    known = _features(train.some(MOST_ROWS), judged)
+    whole, train = train.rows or len(train), train.some(MOST_ROWS)
+    known = _features(train, judged)
     if known is None:
         return []
     x, x_judged, kind = known
-    y = np.asarray(train.some(MOST_ROWS).y)
+    y = np.asarray(train.y)
     y = y.ravel() if task in ("binary", "multiclass") else y.reshape(len(y), -1)
     if task == "binary":
         y = (y > 0.5).astype(int)
@@ -57,7 +58,7 @@ def compare(train, judged, task: str, answers, class_names=None) -> list[dict]:
                 else _constant(task, y, len(judged), outputs)
             )
         row = {"name": name, "scores": judge(task, judged.y, guess, class_names)["scores"], "rows": len(x)}
-        row |= {"of": train.rows or len(train), "features": None if kind == "text" else x.shape[1]}
+        row |= {"of": whole, "features": None if kind == "text" else x.shape[1]}
         row |= {"seconds": round(time.monotonic() - began, 2), "lead": _lead(task, judged.y, answers, guess)}
         found.append(row)
     return found

@@ -80,6 +80,13 @@ class Report(keras.callbacks.Callback):
         asked = self.params.get("epochs")
         self._write("early" if self.log and asked and self.log[-1]["epoch"] < asked else "complete")
 
+    def get_state(self):
+        """The epochs that are done, and how long they took."""
+        return {"log": self.log, "seconds": time.monotonic() - self._began}
+
+    def set_state(self, state):
+        self.log, self._began = list(state["log"]), time.monotonic() - state["seconds"]
+
     def _settle(self):
         if self._unfinished:
             atexit.unregister(self._unfinished)
@@ -101,19 +108,20 @@ class Report(keras.callbacks.Callback):
             warnings.warn(f"{told}. The training itself is unharmed.", RuntimeWarning, stacklevel=2)
 
 
-def write_report(report: dict, folder: str | os.PathLike) -> Path:
-    """Writes a training's report as `report.json` and `report.html`; returns the path of the latter.
+def write_report(report: dict, folder: str | os.PathLike, page=training_page) -> Path:
+    """Writes a report as `report.json` and `report.html`; returns the path of the latter.
 
     Args:
-        report: What `training_report` returned.
+        report: Plain values, such as `training_report` returns.
         folder: Created when needed.
+        page: What makes the HTML of the report.
 
     Raises:
         OSError: A file could not be written; an earlier one is untouched.
     """
     path = save_json(report, Path(folder) / "report.json")
     # From the file's own text: so the page says nothing that the data do not.
-    return write_text(training_page(json.loads(path.read_text(encoding="utf-8"))), path.with_suffix(".html"))
+    return write_text(page(json.loads(path.read_text(encoding="utf-8"))), path.with_suffix(".html"))
 
 
 def read_log(folder: str | os.PathLike) -> list[dict]:

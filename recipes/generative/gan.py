@@ -13,6 +13,7 @@ from .._contract import recipe
 from .._kinds import POSITIVE, Choice, Flag, Integer, Real, Shape
 from .._model import ComposedModel
 from .._training import Training
+from ..parts.latent import crop, halved
 from ..parts.normalization import BatchNormalization
 from ..parts.spectral import SpectralNormalization
 
@@ -114,8 +115,8 @@ def build_discriminator(input_shape, depth, width, spectral):
 
 def build_generator(input_shape, depth, width, latent):
     """Noise -> images, pixels 0..255."""
-    height, width_, channels = input_shape
-    sizes = [(-(-height // 2**stage), -(-width_ // 2**stage)) for stage in range(depth + 1)]
+    *sides, channels = input_shape
+    sizes = halved(sides, depth)
     filters = [channels, *(width * 2**stage for stage in range(depth))]
     inputs = keras.Input((latent,))
     x = keras.layers.Dense(sizes[-1][0] * sizes[-1][1] * filters[-1], use_bias=False, name="generator_dense")(inputs)
@@ -126,9 +127,7 @@ def build_generator(input_shape, depth, width, latent):
         x = keras.layers.Conv2DTranspose(
             filters[stage], 4, 2, padding="same", use_bias=stage == 0, name=f"generator_conv_{stage}"
         )(x)
-        # A side of odd length was rounded up when it was halved.
-        extra = [(0, 2 * small - large) for small, large in zip(sizes[stage + 1], sizes[stage], strict=True)]
-        x = keras.layers.Cropping2D(extra)(x) if extra != [(0, 0), (0, 0)] else x
+        x = crop(x, sizes[stage])
     x = keras.layers.Activation("tanh", dtype="float32")(x)
     return keras.Model(inputs, keras.layers.Rescaling(127.5, offset=127.5, dtype="float32")(x), name="generator")
 

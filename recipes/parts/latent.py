@@ -50,18 +50,26 @@ def expand(x, shape, form, depth, width, activation):
         x = keras.layers.Dense(math.prod(shape), dtype="float32")(x)
         return keras.layers.Reshape(shape, dtype="float32")(x) if len(shape) == 3 else x
     *sides, channels = shape
-    # A side of 7 is halved to 4, and doubled to 8: what is too much is cut off.
-    sizes = [[-(-side // 2**stage) for side in sides] for stage in range(depth + 1)]
+    sizes = halved(sides, depth)
     first = (*sizes[depth], filters(width, depth - 1))
     x = keras.layers.Reshape(first)(keras.layers.Dense(math.prod(first), activation)(x))
     for stage in reversed(range(depth)):
         inner = {"filters": filters(width, stage - 1), "activation": activation}
         last = {"filters": channels, "dtype": "float32"}
         x = keras.layers.Conv2DTranspose(kernel_size=4, strides=2, padding="same", **(inner if stage else last))(x)
-        surplus = [(0, 2 * small - large) for small, large in zip(sizes[stage + 1], sizes[stage], strict=True)]
-        if surplus != [(0, 0), (0, 0)]:
-            x = keras.layers.Cropping2D(surplus, dtype=None if stage else "float32")(x)
+        x = crop(x, sizes[stage], dtype=None if stage else "float32")
     return x
+
+
+def halved(sides, depth):
+    """The sides of an image after each of `depth` halvings, which round up, the whole image first."""
+    return [tuple(-(-side // 2**stage) for side in sides) for stage in range(depth + 1)]
+
+
+def crop(x, sides, dtype=None):
+    """Cuts off what is too much where a side that was rounded up is doubled: 7 is halved to 4, and doubled to 8."""
+    surplus = [(0, more - side) for more, side in zip(x.shape[1:3], sides, strict=True)]
+    return keras.layers.Cropping2D(surplus, dtype=dtype)(x) if surplus != [(0, 0), (0, 0)] else x
 
 
 def filters(width, stage):
