@@ -1,8 +1,11 @@
 """`standard()`: the callbacks that nearly every training wants."""
 
+import atexit
 import importlib.util
 import math
 import os
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from .monitor import direction
 from .progress import Progress
 from .report import Report
 from .resume import Resume
+from .workers import is_chief, together
 
 
 def standard(
@@ -58,6 +62,8 @@ def standard(
         validation_freq: What `fit` is given as `validation_freq`.
         extra: More callbacks. They come before those that read the logs, so that what they log can be monitored.
 
+    Of several processes that train together (`TF_CONFIG`), the first one alone writes and shows.
+
     Raises:
         ValueError: A bad argument, or callbacks that conflict (see `check`). When training begins: a learning-rate
             schedule with a callback that sets the rate. After the first batch or the first epoch: a monitor that isn't
@@ -80,6 +86,12 @@ def standard(
     if folder is None and tensorboard:
         raise ValueError("tensorboard=True needs a folder to write to")
 
+    if together():
+        if wants_report:
+            raise ValueError("report= would judge in one process while others wait: use cookbook report afterwards")
+        if not is_chief():
+            tensorboard = progress = False
+
     # Order matters: averaged weights go into the model before anything judges or saves it; logs are complete before
     # the guard and the others read them; the display shows what the others did, and what is saved to be
     # continued is the state of all of them.
@@ -90,7 +102,12 @@ def standard(
     if patience is not None:
         chosen.append(kc.EarlyStopping(monitor, mode=mode, patience=patience, restore_best_weights=True))
     chosen.append(SettleAverage())
-    if folder is not None:
+    if folder is not None and not is_chief():
+        # Some weights can be read by all processes at once only: the others save when the first does, and throw it away.
+        aside = tempfile.mkdtemp()
+        atexit.register(shutil.rmtree, aside, ignore_errors=True)
+        chosen.append(BestModel(Path(aside) / model_name, monitor, mode))
+    elif folder is not None:
         folder = Path(folder)
         chosen += [BestModel(folder / model_name, monitor, mode), JSONLog(folder / "log.jsonl")]
         if _wants_tensorboard(tensorboard):

@@ -7,6 +7,7 @@ from ._heads import head
 from ._kinds import Activation, Choice, Depth, Flag, Integer, Rate, Real, Shape, Size, Task, Width
 from ._model import ComposedModel, RecipeModel
 from ._training import Fitting, Training
+from .devices import distribution, pipeline
 from .generative import autoencoder, gan, vae
 from .saving import export, load, save
 from .saving.reproducible import reproducible
@@ -17,6 +18,7 @@ from .vision import cnn, resnet
 
 __all__ = [
     "Activation", "Choice", "ComposedModel", "Depth", "Fitting", "Flag", "Integer", "Rate", "Real", "RecipeModel",
-    "Shape", "Size", "Task", "Training", "Width", "autoencoder", "cnn", "data", "export", "gan", "get", "head", "list",
-    "load", "mlp", "parts", "recipe", "recurrent", "reproducible", "resnet", "save", "transformer_encoder", "vae",
+    "Shape", "Size", "Task", "Training", "Width", "autoencoder", "cnn", "data", "distribution", "export", "gan",
+    "get", "head", "list", "load", "mlp", "parts", "pipeline", "recipe", "recurrent", "reproducible", "resnet",
+    "save", "transformer_encoder", "vae",
 ]  # fmt: skip

@@ -111,9 +111,12 @@ class Prepared:
         """Sets how many steps one call of the compiled function takes; whether that changed it."""
         before = self.steps_per_execution
         if self.automatic_steps:
-            small = keras.backend.backend() == "tensorflow" and self.count_params() < 2e6 and not self.run_eagerly
+            on_tensorflow = keras.backend.backend() == "tensorflow" and not self.run_eagerly
+            quick = on_tensorflow and self.count_params() < 2e6 and not takes_single_steps(self)
             # Few enough for an epoch to have four calls, between which callbacks can act.
-            self.steps_per_execution = max(1, min(32, (steps or 1) // 4)) if small else 1
+            self.steps_per_execution = max(1, min(32, (steps or 1) // 4)) if quick else 1
+        elif self.steps_per_execution > 1 and takes_single_steps(self):
+            raise ValueError(f"steps_per_execution={self.steps_per_execution}: Keras takes one over several workers.")
         return self.steps_per_execution != before
 
 
@@ -166,6 +169,15 @@ class ComposedModel(Prepared, keras.Model):
             for name, part in config.pop("parts").items()
         }
         return cls(parts, **config)
+
+
+def takes_single_steps(model):
+    """Whether Keras fails to loop over the steps of this model on the device: over several workers it does."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return isinstance(model.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
 def standardizations(model):

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 PARTS = {"recipes": recipes, "callbacks": callbacks, "tuning": tuning, "cli": cli}
 FILES = [path for part in PARTS for path in sorted((ROOT / part).rglob("*.py"))]
 #: Folders of recipes/ that hold no recipe.
-OTHERS = ("parts", "saving")
+OTHERS = ("data", "devices", "parts", "saving")
 FAMILIES = [p for p in (ROOT / "recipes").glob("*/*.py") if p.parent.name not in OTHERS and p.name != "__init__.py"]
 
 #: Who may import whom. A callback works on any model, so callbacks know nothing of recipes.

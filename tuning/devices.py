@@ -4,30 +4,35 @@ import contextlib
 
 import keras
 
+from keras_cookbook import recipes
+from keras_cookbook.recipes._kinds import nearest
+
+#: Kinds of `recipes.distribution` that need nothing else said.
+KINDS = ("auto", "one", "data", "tpu")
+
 
 def check_strategy(strategy):
-    """The strategy to use, or None for one device.
+    """The object in whose `scope()` a trial runs, or None for one device.
 
     Args:
-        strategy: "auto" (one device, or `tf.distribute.MirroredStrategy` over all GPUs where there are several), or an
-            object with a `scope()`: a `tf.distribute` strategy on TensorFlow, a `keras.distribution` one on JAX.
+        strategy: a kind of `recipes.distribution` that needs nothing else said, or what it returns; a `tf.distribute`
+            strategy on TensorFlow, a `keras.distribution` one on JAX; None for one device.
 
     Raises:
         ValueError: for anything else, or a strategy that this backend would ignore.
     """
     backend = keras.backend.backend()
-    if strategy == "auto":
-        if backend != "tensorflow":
-            return None
-        import tensorflow as tf
-
-        return tf.distribute.MirroredStrategy() if len(tf.config.list_logical_devices("GPU")) > 1 else None
-    if strategy is None:
-        return None
+    if isinstance(strategy, recipes.devices.Distribution) and strategy.kind == "workers":
+        raise ValueError("a trial cannot be spread over several processes; unset TF_CONFIG, or give strategy='one'.")
+    if strategy is None or isinstance(strategy, recipes.devices.Distribution):
+        return strategy
+    if strategy in KINDS:
+        return check_strategy(recipes.distribution(strategy))
     if isinstance(strategy, str) or not hasattr(strategy, "scope"):
         raise ValueError(
-            "strategy says how a trial is spread over devices: it must be 'auto' or an object with a scope(), such as "
-            f"tf.distribute.MirroredStrategy(), not {strategy!r}. The way of searching is algorithm=."
+            f"strategy says how a trial is spread over devices: it must be one of {', '.join(map(repr, KINDS))} or an "
+            "object with a scope(), such as recipes.distribution('data') or tf.distribute.MirroredStrategy(), not "
+            f"{strategy!r}.{nearest(strategy, KINDS)} The way of searching is algorithm=."
         )
     ours = isinstance(strategy, keras.distribution.DataParallel | keras.distribution.ModelParallel)
     if ours and backend != "jax":

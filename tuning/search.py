@@ -59,7 +59,8 @@ def search(
             validation data for classes, their loss for regression.
         patience: epochs without a better objective after which a trial ends.
         seed: seeds the algorithm and every model: the same seed, the same search.
-        strategy: "auto" spreads a trial over all GPUs; or a `tf.distribute` strategy.
+        strategy: over which devices a trial is spread: a kind of `recipes.distribution` ("auto", "one", "data", "tpu"),
+            what it returns, or a `tf.distribute` or `keras.distribution` object.
         folder: where `best.keras` and `search.json` go; by default a new folder in `runs`.
         callbacks: further callbacks, copied for each trial, or a function that makes them.
         progress: whether to show the search while it runs.

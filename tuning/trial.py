@@ -62,25 +62,25 @@ def run_trial(plan, values, observer=None, *, epochs=None, initial_epoch=0, resu
     started = time.monotonic()
     arguments = {name: value for name, value in values.items() if name not in ("epochs", "batch_size")}
     data = plan.data.batched(values["batch_size"])
-    with scope(plan.strategy):
-        if resume:
-            model = recipes.load(resume, allow=recipes.saving.registered())
-        else:
-            model = plan.factory(**{**plan.factory.recipe.sizes(data), **arguments}, seed=plan.seed)
     name, mode = plan.objective.name, plan.objective.direction
     chosen = cookbook_callbacks.standard(monitor=name, mode=mode, patience=plan.patience, progress=False)
     chosen += plan.callbacks() if callable(plan.callbacks) else copy.deepcopy(list(plan.callbacks))
     if plan.deadline < float("inf"):
         chosen.append(Deadline(plan.deadline))
     chosen += [observer] if observer else []
-    history = model.fit(
-        data.train,
-        validation_data=data.validation,
-        epochs=epochs or values["epochs"],
-        initial_epoch=initial_epoch,
-        callbacks=chosen,
-        verbose=0,
-    ).history
+    with scope(plan.strategy):
+        if resume:
+            model = recipes.load(resume, allow=recipes.saving.registered())
+        else:
+            model = plan.factory(**{**plan.factory.recipe.sizes(data), **arguments}, seed=plan.seed)
+        history = model.fit(
+            data.train,
+            validation_data=data.validation,
+            epochs=epochs or values["epochs"],
+            initial_epoch=initial_epoch,
+            callbacks=chosen,
+            verbose=0,
+        ).history
     scores = history[name]
     finite = [index for index, score in enumerate(scores) if score == score]
     if not finite:

@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 from keras import callbacks as kc
 
+from ..workers import is_chief, together
 from .data import TrainingData
 from .generations import Generations, Writer
 from .settings import compare, settings_of
@@ -53,6 +54,10 @@ class Resume(kc.Callback):
     batches ahead; augmentation layers with a state within `tf.data`; and what draws from `keras.random` without a seed
     or from `tf.random` without a generator. Batches before the position are read again, but not computed.
 
+    *Several devices* of one process are one training, on the same number of them. Several processes (TF_CONFIG) must
+    share the folder, to which the first one writes. They save at the ends of epochs and each `every_steps`, and not by
+    their clocks; a signal ends them at once, and the same command, run again in all, continues at the last state.
+
     The state of a callback is what its `get_state()` returns, plain values and arrays, and `set_state(state)` takes;
     without these methods, its attributes of plain values and arrays that have changed.
 
@@ -64,7 +69,7 @@ class Resume(kc.Callback):
 
     Raises:
         ValueError: A number that is not above 0. When training begins: data or callbacks that cannot be continued; a
-            model, optimizer or data other than those of the interrupted run; several devices; all states damaged.
+            model, optimizer or data other than those of the interrupted run; all states damaged.
         OSError: When training begins: the folder cannot be written.
     """
 
@@ -129,10 +134,12 @@ class Resume(kc.Callback):
         self._settings = settings_of(model, self.params, self._data.facts)
         self._steps = self._saved_steps = 0
         self._wanted, self._saved_at, self._stall = False, time.monotonic(), 0.0
-        self._writer.generations.prepare()
+        if is_chief():
+            self._writer.generations.prepare()
         if self._goal:
             self._continue(model)
-        self._signals.take()
+        if not together():
+            self._signals.take()
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
@@ -182,6 +189,8 @@ class Resume(kc.Callback):
             return False
         if self.every_steps and self._steps - self._saved_steps >= self.every_steps:
             return True
+        if together():  # clocks differ, and all read the values of metrics at once
+            return batch == 0
         since = time.monotonic() - self._saved_at
         self._wanted |= batch == 0 or (self.every_seconds is not None and since >= self.every_seconds)
         return self._wanted and not self._writer.busy and since >= _PAUSE * (self._stall + self._writer.seconds)
@@ -203,7 +212,9 @@ class Resume(kc.Callback):
             "variables": values_of(self.model),
         }
         arrays = []
-        self._writer.start(pack(state, arrays), arrays)
+        document = pack(state, arrays)
+        if is_chief():
+            self._writer.start(document, arrays)
         if wait:
             self._writer.finish()
             self._tell_failure()
@@ -274,9 +285,6 @@ def _check_others(callbacks):
 def _check_model(model):
     if not model.built:
         raise ValueError("Resume needs a model with weights: give it a keras.Input, or call it on a batch first.")
-    strategy = getattr(model, "distribute_strategy", None)
-    if strategy is not None and strategy.num_replicas_in_sync > 1:
-        raise ValueError(f"Resume cannot continue a training on {strategy.num_replicas_in_sync} devices.")
 
 
 def _tell(message: str):

@@ -11,10 +11,12 @@ _UNSTEADY = ("name", "module", "registered_name", "build_config")
 
 def settings_of(model: keras.Model, params: dict, data: dict) -> dict:
     """Plain values by name: epochs, data, weights and optimizer of a training that begins."""
+    on_tensorflow = keras.backend.backend() == "tensorflow"
     found = {
         "backend": keras.backend.backend(),
         "epochs": params["epochs"],
         "steps_per_execution": model.steps_per_execution,
+        "the number of devices": model.distribute_strategy.num_replicas_in_sync if on_tensorflow else 1,
         "the number of weights": sum(math.prod(variable.shape) for variable in model.variables),
     }
     found |= {f"data.{name}": value for name, value in data.items()}

@@ -4,8 +4,8 @@ import warnings
 
 import numpy as np
 
-from ._check import check_finite
-from ._kinds import among
+from .._check import check_finite
+from .._kinds import among
 
 TASKS = {  # what the labels must be
     "binary": "one column of two classes",

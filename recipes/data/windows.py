@@ -7,10 +7,10 @@ import pathlib
 
 import numpy as np
 
-from ._encoding import is_dates, is_frame
-from ._kinds import among
-from ._sources import read_frame
-from ._splits import SPLITS, Data, check_whole, gather
+from .._kinds import among
+from .encoding import is_dates, is_frame
+from .sources import read_frame
+from .splits import SPLITS, Data, check_whole, gather
 
 
 def windows(series, history, horizon=1, *, target=None, stride=1, validation=0.1, test=0.2, batch_size=64, seed=0):

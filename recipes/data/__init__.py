@@ -10,11 +10,11 @@ import warnings
 
 import numpy as np
 
-from ._encoding import TASKS, Encoder, is_frame, read_labels, read_rows
-from ._kinds import Real, among
-from ._sources import read
-from ._splits import SPLITS, Data, Rows, Stream, check_whole, cut, cut_sizes, find_leaks
-from ._windows import windows
+from .._kinds import Real, among
+from .encoding import TASKS, Encoder, is_frame, read_labels, read_rows
+from .sources import read
+from .splits import SPLITS, Data, Rows, Stream, check_whole, cut, cut_sizes, find_leaks
+from .windows import windows
 
 __all__ = ["Data", "LeakWarning", "load", "windows"]
 KINDS = {3: "images", 2: "sequences"}  # by the axes of one row

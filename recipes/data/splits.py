@@ -6,8 +6,8 @@ import itertools
 
 import numpy as np
 
-from ._encoding import is_frame
-from ._kinds import Integer, among
+from .._kinds import Integer, among
+from .encoding import is_frame
 
 SPLITS = ("train", "validation", "test")
 

@@ -9,9 +9,9 @@ import re
 
 import numpy as np
 
-from ._encoding import is_frame, is_text, resize
-from ._kinds import among, nearest
-from ._splits import SPLITS
+from .._kinds import among, nearest
+from .encoding import is_frame, is_text, resize
+from .splits import SPLITS
 
 EMBEDDED = ("digits", "iris", "wine", "breast_cancer", "diabetes")
 IMAGES = {".jpg": b"\xff\xd8\xff", ".jpeg": b"\xff\xd8\xff", ".png": b"\x89PNG", ".gif": b"GIF8", ".bmp": b"BM"}
