@@ -103,7 +103,7 @@ def standard(
         chosen.append(kc.EarlyStopping(monitor, mode=mode, patience=patience, restore_best_weights=True))
     chosen.append(SettleAverage())
     if folder is not None and not is_chief():
-        # Some weights can be read by all processes at once only: the others save when the first does, and throw it away.
+        # Some weights can be read by all processes at once only: when the first saves, so do the others, in vain.
         aside = tempfile.mkdtemp()
         atexit.register(shutil.rmtree, aside, ignore_errors=True)
         chosen.append(BestModel(Path(aside) / model_name, monitor, mode))

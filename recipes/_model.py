@@ -116,7 +116,7 @@ class Prepared:
             # Few enough for an epoch to have four calls, between which callbacks can act.
             self.steps_per_execution = max(1, min(32, (steps or 1) // 4)) if quick else 1
         elif self.steps_per_execution > 1 and takes_single_steps(self):
-            raise ValueError(f"steps_per_execution={self.steps_per_execution}: Keras takes one over several workers.")
+            raise ValueError(f"steps_per_execution={self.steps_per_execution}: over several devices Keras takes one.")
         return self.steps_per_execution != before
 
 
@@ -172,12 +172,13 @@ class ComposedModel(Prepared, keras.Model):
 
 
 def takes_single_steps(model):
-    """Whether Keras fails to loop over the steps of this model on the device: over several workers it does."""
+    """Whether Keras fails to take several steps of this model in one call: it does where TensorFlow has replicas."""
     if keras.backend.backend() != "tensorflow":
         return False
     import tensorflow as tf
 
-    return isinstance(model.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    mirrored = tf.distribute.MirroredStrategy | tf.distribute.MultiWorkerMirroredStrategy
+    return isinstance(model.distribute_strategy, mirrored)
 
 
 def standardizations(model):

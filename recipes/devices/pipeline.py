@@ -1,5 +1,7 @@
 """Pipeline parallelism: the layers of a model in stages on several devices, a batch in micro-batches through them."""
 
+import itertools
+
 import keras
 from keras import ops
 
@@ -81,7 +83,7 @@ def pipeline(model: keras.Model, stages: int = 2, *, micro_batches: int = 4, dev
 
     Raises:
         ValueError: for an argument that does not fit, or a model that cannot be cut so often: it is cut where a single
-            tensor goes from the layers before to those after.
+            tensor goes from the layers before to those after. (In a text model, the mask goes beside it.)
     """
     if not isinstance(model, keras.Model):
         raise ValueError(f"model must be a keras.Model, not {type(model).__name__}.")
@@ -130,31 +132,32 @@ def check_devices(devices, stages):
 def cut_at(model, stages):
     """Models that compute `model` one after the other."""
     layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
-    total, before, sums = model.count_params(), 0, []
-    for layer in layers:
-        before += layer.count_params()
-        sums.append(before)
-    parts, rest, first = [], model, 0
+    sums = list(itertools.accumulate(layer.count_params() for layer in layers))
+    tensors, first = [model.inputs[0]], 0
     for stage in range(1, stages):
-        # The last layers that may end this stage leave one for each of those to come.
+        # Enough layers must be left for the stages to come; the nearer to an equal share the better.
         candidates = range(first, len(layers) - (stages - stage))
-        wanted = total * stage / stages
-        for place in sorted(candidates, key=lambda place: abs(sums[place] - wanted)):
-            if split := split_after(rest, layers[place]):
+        for place in sorted(candidates, key=lambda place: abs(sums[place] - sums[-1] * stage / stages)):
+            if is_cut(model, layers[place].output):
                 break
         else:
-            raise ValueError(f"the model cannot be cut into {stages} stages: use at most {stage}.")
-        parts.append(split[0])
-        rest, first = split[1], place + 1
-    return [*parts, rest]
+            places = [layer.name for layer in layers if is_cut(model, layer.output)]
+            raise ValueError(
+                f"the model cannot be cut into {stages} stages of whole layers: a single tensor passes only behind "
+                f"{', '.join(places) or 'no layer'}."
+            )
+        tensors.append(layers[place].output)
+        first = place + 1
+    tensors.append(model.outputs[0])
+    return [keras.Model(before, after) for before, after in itertools.pairwise(tensors)]
 
 
-def split_after(model, layer):
-    """The model up to the output of a layer and the model from there on; None where other tensors pass it by."""
-    output = layer.output
-    if not isinstance(output, keras.KerasTensor) or output is model.outputs[0]:
-        return None
+def is_cut(model, tensor):
+    """Whether all that comes after a tensor is computed from it alone."""
+    if not isinstance(tensor, keras.KerasTensor) or tensor is model.outputs[0]:
+        return False
     try:
-        return keras.Model(model.inputs, output), keras.Model(output, model.outputs[0])
+        keras.Model(tensor, model.outputs[0])
     except ValueError:
-        return None
+        return False
+    return True

@@ -39,7 +39,8 @@ class InHalves(keras.layers.Wrapper):
         self.supports_masking = True
 
     def call(self, inputs, mask=None, training=None):
-        if keras.backend.backend() != "tensorflow" or on_gpu():
+        # One sequence has no halves.
+        if inputs.shape[0] == 1 or keras.backend.backend() != "tensorflow" or on_gpu():
             return self.layer(inputs, mask=mask, training=training)
         half = ops.shape(inputs)[0] // 2
         return ops.concatenate(

@@ -109,6 +109,16 @@ def test_parameters():
     assert trainable(forecast) == 640 + (10 + 1) * 24 * 5 + (96 + 1) * 24
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_batch_of_one_sequence(cell):
+    model = recipes.recurrent((4, 5), 2, cell=cell, width=3)
+    x = np.random.default_rng(0).normal(size=(3, 4, 5)).astype("float32")
+    together = model.predict(x, verbose=0)
+    alone = [model.predict(x[row : row + 1], batch_size=1, verbose=0)[0] for row in range(3)]
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+    assert np.isfinite(model.fit(x, np.array([0, 1, 0]), batch_size=1, verbose=0).history["loss"])
+
+
 def test_the_forget_gate_starts_open():
     layer = next(layer.layer for layer in recipes.recurrent((4, 5), 2, width=3).layers if isinstance(layer, InHalves))
     assert list(layer.get_weights()[2]) == [0] * 3 + [1] * 3 + [0] * 6

@@ -1,0 +1,419 @@
+"""Devices and processes: what several give is what one gives."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_cookbook import callbacks, recipes, tuning
+from keras_cookbook.recipes.devices import spread
+
+BACKEND = keras.backend.backend()
+ROOT = Path(__file__).parent.parent
+on_tensorflow = pytest.mark.skipif(BACKEND != "tensorflow", reason="on TensorFlow")
+on_jax = pytest.mark.skipif(BACKEND != "jax", reason="on JAX")
+RNG = np.random.default_rng(0)
+ROWS, CLASSES = RNG.normal(size=(70, 6)).astype("float32"), RNG.integers(0, 3, 70)
+
+
+def start(code, *arguments, cwd=None, **environment):
+    """A process of its own: devices must be split before the backend starts."""
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(*processes):
+    """What they print; all of them are ended if one fails."""
+    try:
+        printed = [process.communicate(timeout=200)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    for process, text in zip(processes, printed, strict=True):
+        assert process.returncode == 0, text[-3000:]
+    return printed
+
+
+def free_addresses(count):
+    sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
+    addresses = [f"localhost:{found.getsockname()[1]}" for found in sockets]
+    for found in sockets:
+        found.close()
+    return addresses
+
+
+def lines(log):
+    """What is in the whole lines of a log, which may be written now."""
+    return [json.loads(line) for line in log.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+
+def far(left, right):
+    return max(np.abs(a - b).max() for a, b in zip(left, right, strict=True))
+
+
+TWO = """
+import sys
+import keras, numpy as np, tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from keras_cookbook import callbacks, recipes
+two = ["CPU:0", "CPU:1"]
+def far(left, right):
+    return max(np.abs(a - b).max() for a, b in zip(left, right, strict=True))
+"""
+
+
+@on_tensorflow
+def test_two_devices_give_the_weights_of_one():
+    code = (
+        TWO
+        + """
+rng = np.random.default_rng(0)
+x, y = rng.normal(size=(160, 6)), rng.integers(0, 3, 160)  # enough for several steps in one execution
+weights = {}
+for kind, given in (("one", {}), ("data", {"devices": two})):
+    spread = recipes.distribution(kind, **given)
+    with spread.scope():
+        model = recipes.mlp((6,), 3, dropout=0.0, seed=0)
+        model.fit(x, y, batch_size=16, shuffle=False, epochs=3, verbose=0)
+    weights[kind] = model.get_weights()
+assert (spread.replicas, spread.devices) == (2, ("CPU:0", "CPU:1")) and spread.difference < 1e-6, spread
+assert str(spread).startswith("data over 2 devices: CPU:0, CPU:1; ten steps differ from one device's by "), spread
+assert far(weights["one"], weights["data"]) < 1e-5
+"""
+    )
+    finish(start(code))
+
+
+@on_tensorflow
+def test_a_pipeline_over_two_devices(tmp_path):
+    code = (
+        TWO
+        + """
+rng = np.random.default_rng(0)
+x, y = rng.normal(size=(50, 5, 2)), rng.integers(0, 3, 50)
+given = {"depth": 2, "width": 8, "heads": 2, "dropout": 0.0, "optimizer": "sgd", "seed": 0}
+model = recipes.transformer_encoder((5, 2), 3, **given)
+pipe = recipes.pipeline(model, devices=two, micro_batches=3)
+for each in (model, pipe):
+    each.fit(x, y, batch_size=16, shuffle=False, epochs=3, verbose=0)
+assert far(model.get_weights(), pipe.get_weights()) < 1e-5
+for stage, device in zip(pipe.stages, two):
+    assert stage.count_params() > model.count_params() / 4
+    assert all(variable.value.device.endswith(device) for variable in stage.variables)
+recipes.save(pipe, sys.argv[1])
+np.testing.assert_allclose(recipes.load(sys.argv[1]).predict(x, verbose=0), model.predict(x, verbose=0), atol=1e-5)
+"""
+    )
+    finish(start(code, tmp_path / "pipe.keras"))
+
+
+@pytest.mark.parametrize("micro_batches", [1, 3, 16])
+def test_micro_batches_give_the_step_of_the_whole_batch(micro_batches):
+    model = recipes.mlp((6,), 3, depth=3, dropout=0.0, optimizer="sgd", seed=0)
+    pipe = recipes.pipeline(model, stages=3, micro_batches=micro_batches)
+    assert len(pipe.stages) == 3
+    assert pipe.recipe["name"] == "mlp"
+    for each in (model, pipe):
+        # The last batch has 6 examples: fewer than 16 micro-batches.
+        each.fit(ROWS, CLASSES, batch_size=16, shuffle=False, epochs=2, verbose=0)
+    assert far(model.get_weights(), pipe.get_weights()) < 1e-5
+    np.testing.assert_allclose(model.predict(ROWS, verbose=0), pipe.predict(ROWS, verbose=0), atol=1e-5)
+
+
+def test_a_pipeline_is_cut_where_one_tensor_passes():
+    inputs = keras.Input((4,))
+    x = keras.layers.Dense(4)(inputs)
+    residual = keras.layers.Add()([x, keras.layers.Dense(4)(keras.layers.Dense(4)(x))])
+    model = keras.Model(inputs, keras.layers.Dense(2)(residual))
+    pipe = recipes.pipeline(model, stages=2, micro_batches=2)
+    np.testing.assert_allclose(pipe.predict(ROWS[:, :4], verbose=0), model.predict(ROWS[:, :4], verbose=0), atol=1e-6)
+    assert [len(stage.layers) for stage in recipes.pipeline(model, stages=3).stages] == [2, 4, 2]
+    first, *_, last = [layer.name for layer in model.layers if layer.name.startswith(("dense", "add"))][:-1]
+    with pytest.raises(ValueError, match=rf"cannot be cut into 5 stages.* passes only behind {first}, {last}\."):
+        recipes.pipeline(model, stages=5)
+
+
+@pytest.mark.parametrize(
+    ("make", "given", "told"),
+    [
+        (lambda: "mlp", {}, "must be a keras.Model, not str"),
+        (lambda: recipes.mlp((6,), 3), {"stages": 1}, "mlp: stages must be"),
+        (lambda: recipes.mlp((6,), 3), {"micro_batches": 0}, "mlp: micro_batches must be"),
+        (lambda: recipes.gan((8, 8, 1), width=4), {}, "functional or Sequential model with one input"),
+        (lambda: recipes.mlp((6,), 3), {"devices": ["GPU:7"]}, "devices"),
+        (lambda: recipes.mlp((6,), 3), {"devices": ["GPU:7", "GPU:8"]}, "no device 'GPU:7'|on TensorFlow alone"),
+    ],
+)
+def test_what_cannot_be_a_pipeline(make, given, told):
+    with pytest.raises(ValueError, match=told):
+        recipes.pipeline(make(), **given)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "told"),
+    [
+        ("dats", {}, "Did you mean 'data'"),
+        ("one", {"devices": ["CPU:0"]}, "devices= is for kind='data' or 'model', not 'one'"),
+        ("data", {"shards": 2}, "shards= is for kind='model'"),
+        ("model", {"shards": 1}, "shards must be"),
+        ("workers", {"workers": ["a:1", "b:1"]}, "workers= and index= belong together"),
+    ],
+)
+def test_wrong_arguments(kind, given, told):
+    with pytest.raises(ValueError, match=told):
+        recipes.distribution(kind, **given)
+
+
+@on_tensorflow
+def test_what_does_nothing_on_tensorflow_is_refused():
+    with pytest.raises(ValueError, match=r"ModelParallel does nothing on TensorFlow.*recipes\.pipeline"):
+        recipes.distribution("model")
+    with pytest.raises(ValueError, match="there is no device 'GPU:9'"):
+        recipes.distribution("data", devices=["GPU:9", "CPU:0"])
+    with pytest.raises(ValueError, match="list of different names"):
+        recipes.distribution("data", devices=["CPU:0", "CPU:0"])
+    with pytest.raises(ValueError, match="needs the addresses of at least two processes"):
+        recipes.distribution("workers")
+    with pytest.raises(ValueError, match="workers must be a list of addresses"):
+        recipes.distribution("workers", workers="localhost:1", index=0)
+    with pytest.raises(ValueError, match="index must be"):
+        recipes.distribution("workers", workers=["localhost:1", "localhost:2"], index=2)
+
+
+@on_jax
+def test_what_jax_does_not_have_is_refused():
+    with pytest.raises(ValueError, match="no kind='workers' on jax"):
+        recipes.distribution("workers", workers=["a:1", "b:1"], index=0)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="on PyTorch")
+def test_pytorch_has_one_device():
+    assert recipes.distribution().kind == "one"
+    with pytest.raises(ValueError, match=r"no kind='data' on torch.*DistributedDataParallel"):
+        recipes.distribution("data")
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="not on PyTorch")
+@pytest.mark.parametrize(("kind", "told"), [("data", "needs several devices"), ("tpu", "there is no TPU")])
+def test_what_is_not_here_is_replaced_by_one_device(kind, told):
+    with pytest.warns(RuntimeWarning, match=rf"{told}.*: one device is used"):
+        found = recipes.distribution(kind)
+    assert (found.kind, len(found.devices), found.replicas) == ("one", 1, 1)
+    with found.scope():
+        recipes.mlp((6,), 3).fit(ROWS, CLASSES, verbose=0)
+
+
+@on_tensorflow
+@pytest.mark.parametrize("outcome", [0.1, np.nan, ZeroDivisionError("no device")])
+def test_a_failed_self_test(monkeypatch, outcome):
+    def largest_difference(_):
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(spread, "largest_difference", largest_difference)
+    found = spread.Distribution("data", ("CPU:0", "CPU:1"))
+    with pytest.warns(RuntimeWarning, match="one device is used"):
+        assert spread.tested(found, "tensorflow").kind == "one"
+    with pytest.raises(RuntimeError, match=r"self-test|differ from"):
+        spread.tested(spread.Distribution("workers", ("CPU:0", "CPU:1")), "tensorflow")
+
+
+def test_a_search_takes_a_distribution(tmp_path):
+    data = recipes.data.load((ROWS, CLASSES), validation=0.2)
+    given = {"max_trials": 1, "epochs": 1, "width": [4, 8], "progress": False}
+    found = tuning.search(recipes.mlp, data, strategy=recipes.distribution("one"), folder=tmp_path / "a", **given)
+    assert found.trials[0]["status"] == "completed"
+    with pytest.raises(ValueError, match="spread over several processes"):
+        tuning.search(recipes.mlp, data, strategy=spread.Distribution("workers", ("a", "b")), **given)
+    with pytest.raises(ValueError, match=r"strategy .*Did you mean 'data'"):
+        tuning.search(recipes.mlp, data, strategy="date", **given)
+
+
+JAX = """
+import sys
+import jax, keras, numpy as np
+from keras_cookbook import callbacks, recipes
+def far(left, right):
+    return max(np.abs(a - b).max() for a, b in zip(left, right, strict=True))
+rng = np.random.default_rng(0)
+x, y = rng.normal(size=(64, 6)), rng.integers(0, 3, 64)
+def train(**given):
+    spread = recipes.distribution(**given)
+    with spread.scope():
+        model = recipes.mlp((6,), 3, depth=2, width=64, dropout=0.0, seed=0)
+        model.fit(x, y, batch_size=16, shuffle=False, epochs=3, verbose=0)
+    return spread, model
+def share(weight):
+    return weight.value.addressable_shards[0].data.size / weight.value.size
+_, one = train(kind="one")
+for given, kernel in (
+    ({"kind": "data"}, 1), ({"kind": "model"}, 1 / 4), ({"kind": "model", "shards": 2}, 1 / 2),
+    ({"kind": "model", "devices": ["cpu:0", "cpu:1"], "layout": {".*kernel": ("model", None)}}, 1 / 2),
+):
+    spread, model = train(**given)
+    assert spread.kind == given["kind"] and spread.difference < 1e-6, spread
+    assert far(one.get_weights(), model.get_weights()) < 1e-5, given
+    kernels = [share(weight) for weight in model.trainable_weights if weight.shape == (64, 64)]
+    assert kernels == [kernel], (given, kernels)
+"""
+
+
+@on_jax
+def test_four_devices_of_jax_give_the_weights_of_one():
+    finish(start(JAX, XLA_FLAGS="--xla_force_host_platform_device_count=4"))
+
+
+WORKER = """
+import sys
+import numpy as np
+from keras_cookbook import recipes
+index, path, *addresses = sys.argv[1:]
+given = {"workers": addresses, "index": int(index)} if addresses else {}
+spread = recipes.distribution("workers" if addresses else "one", **given)
+import tensorflow as tf
+rng = np.random.default_rng(0)
+x, y = rng.normal(size=(256, 6)).astype("float32"), rng.integers(0, 3, 256)
+data = tf.data.Dataset.from_tensor_slices((x, y)).batch(32)
+with spread.scope():
+    model = recipes.mlp((6,), 3, dropout=0.0, seed=0)
+    model.fit(data, epochs=3, validation_data=data, verbose=0)
+    answers = model.predict(data, verbose=0)
+    assert np.isfinite(answers).all()
+    try:
+        recipes.mlp((6,), 3, steps_per_execution=2).fit(data, verbose=0)
+    except ValueError as error:
+        assert addresses and "steps_per_execution=2: over several devices Keras takes one" in str(error)
+    else:
+        assert not addresses
+np.savez(path, *model.get_weights())
+"""
+
+
+@on_tensorflow
+def test_two_processes_give_the_weights_of_one(tmp_path):
+    addresses = free_addresses(2)
+    finish(*(start(WORKER, index, tmp_path / f"{index}.npz", *addresses) for index in (0, 1)))
+    finish(start(WORKER, 0, tmp_path / "one.npz"))
+    first, second, one = (list(np.load(tmp_path / f"{name}.npz").values()) for name in ("0", "1", "one"))
+    assert far(first, second) == 0
+    assert far(first, one) < 1e-5
+
+
+@on_tensorflow
+@pytest.mark.slow
+def test_the_guide_to_two_machines(tmp_path):
+    code = (ROOT / "examples" / "two_machines.py").read_text(encoding="utf-8")
+    addresses = free_addresses(2)
+    printed = finish(*(start(code, index, *addresses, cwd=tmp_path) for index in (0, 1)))
+    assert all("workers over 2 devices" in text for text in printed)
+    folder = tmp_path / "runs" / "two_machines"
+    data = recipes.data.load("digits")
+    assert recipes.load(folder / "best.keras").evaluate(data.test, verbose=0, return_dict=True)["accuracy"] > 0.93
+    epochs = [line["epoch"] for line in lines(folder / "log.jsonl")]
+    assert epochs == list(range(1, len(epochs) + 1))
+
+
+RESUMED = """
+import os, sys
+folder, kind, index, *addresses = sys.argv[1:]
+if kind == "data":
+    import tensorflow as tf
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+import numpy as np
+from keras_cookbook import callbacks, recipes
+given = {"workers": {"workers": addresses, "index": int(index)}, "data": {"devices": ["CPU:0", "CPU:1"]}}.get(kind, {})
+spread = recipes.distribution(kind, check=False, **given)
+rng = np.random.default_rng(0)
+data = recipes.data.load((rng.normal(size=(320, 6)), rng.integers(0, 3, 320)), batch_size=32, test=0.0, validation=0.2)
+with spread.scope():
+    model = recipes.mlp((6,), 3, dropout=0.2, seed=0)
+    resume = callbacks.Resume(folder, every_steps=2)
+    watch = callbacks.standard(folder, resume=resume, progress=False, tensorboard=False)
+    model.fit(data.train, validation_data=data.validation, epochs=EPOCHS, verbose=0, callbacks=watch)
+np.savez(f"{folder}/{index}.npz", *model.get_weights())
+"""
+
+
+def killed_and_continued(tmp_path, kind, processes, epochs=12):
+    """Trains without an interrupt, and with a SIGKILL of the first process once it has logged three epochs."""
+    code = RESUMED.replace("EPOCHS", str(epochs))
+
+    def run(folder):
+        addresses = free_addresses(processes) if processes > 1 else []
+        return [start(code, folder, kind, index, *addresses) for index in range(processes)]
+
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir()
+    broken.mkdir()
+    finish(*run(whole))
+    running, log = run(broken), broken / "log.jsonl"
+    while not log.exists() or len(lines(log)) < 3:
+        assert running[0].poll() is None, running[0].communicate()[0][-2000:]
+        time.sleep(0.01)
+    running[0].send_signal(signal.SIGKILL)
+    for process in running:
+        process.kill()
+        process.communicate()
+    assert not (broken / "0.npz").exists(), "it was over before it was killed"
+    printed = finish(*run(broken))
+    assert all("The training continues at epoch" in text for text in printed)
+    logged, expected = lines(log), lines(whole / "log.jsonl")
+    for line in [*logged, *expected]:
+        del line["time"], line["seconds"]
+    assert logged == expected
+    assert len(logged) == epochs
+    for index in range(processes):
+        left, right = (list(np.load(folder / f"{index}.npz").values()) for folder in (whole, broken))
+        assert far(left, right) == 0
+
+
+@on_tensorflow
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "processes"), [("data", 1), ("workers", 2)])
+def test_a_killed_training_on_several_devices_continues_exactly(tmp_path, kind, processes):
+    killed_and_continued(tmp_path, kind, processes)
+
+
+@on_jax
+@pytest.mark.parametrize("kind", ["data", "model"])
+def test_a_killed_training_on_several_devices_of_jax_continues_exactly(tmp_path, kind, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+    monkeypatch.setattr(
+        sys.modules[__name__], "RESUMED", RESUMED.replace('kind == "data"', "False").replace('"CPU:', '"cpu:')
+    )
+    killed_and_continued(tmp_path, kind, 1)
+
+
+def test_the_first_of_several_processes_writes(tmp_path, monkeypatch):
+    def files(index):
+        task = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": index}}
+        monkeypatch.setenv("TF_CONFIG", json.dumps(task))
+        watch = callbacks.standard(tmp_path, resume=True)
+        return {type(callback).__name__ for callback in watch}
+
+    chief, other = files(0), files(1)
+    assert {"BestModel", "JSONLog", "Progress", "Resume"} <= chief
+    assert {"BestModel", "Resume"} <= other
+    assert not {"JSONLog", "Progress", "EpochTensorBoard"} & other
+    with pytest.raises(ValueError, match="report= would judge in one process"):
+        callbacks.standard(tmp_path, report=True)
+    monkeypatch.setenv("TF_CONFIG", "{")
+    with pytest.raises(ValueError, match="TF_CONFIG is no JSON"):
+        callbacks.standard(tmp_path)
