@@ -106,7 +106,7 @@ def test_a_pipeline_over_two_devices(tmp_path):
         + """
 rng = np.random.default_rng(0)
 x, y = rng.normal(size=(50, 5, 2)), rng.integers(0, 3, 50)
-given = {"depth": 2, "width": 8, "heads": 2, "dropout": 0.0, "optimizer": "sgd", "seed": 0}
+given = {"optimizer": "sgd", "depth": 2, "width": 8, "heads": 2, "dropout": 0.0, "word_dropout": 0.0, "seed": 0}
 model = recipes.transformer_encoder((5, 2), 3, **given)
 pipe = recipes.pipeline(model, devices=two, micro_batches=3)
 for each in (model, pipe):

@@ -68,8 +68,8 @@ def pipeline(model: keras.Model, stages: int = 2, *, micro_batches: int = 4, dev
     `devices` each stage has its weights, and computes, on a device of its own: on TensorFlow, which begins each
     operation as soon as its inputs are there. Without, a stage of a micro-batch follows the other.
 
-    Layers that look at the whole batch see micro-batches: batch normalisation takes their statistics. Regularisers of
-    activations would count once for each.
+    Layers that look at the whole batch see micro-batches: batch normalisation takes their statistics. Dropout draws for
+    each anew; regularisers of activations count once for each.
 
     Args:
         model: a functional or Sequential model with one input and one output; compiled or not. It keeps its weights;
