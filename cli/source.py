@@ -11,6 +11,7 @@ from keras_cookbook.recipes import _contract
 
 from .options import PLACES, described
 
+REGISTERED = '@keras.saving.register_keras_serializable("{}")'
 MAIN = """
 
 if __name__ == "__main__":
@@ -68,7 +69,8 @@ def rename(source, name, new, package):
                 del lines[first : node.end_lineno]
             else:
                 lines[node.lineno - 1] = lines[node.lineno - 1].replace(f"def {name}(", f"def {new}(", 1)
-    return "".join(lines)
+    # Its classes must not take the place of the recipe's own when a file is loaded.
+    return "".join(lines).replace(REGISTERED.format("keras_cookbook"), REGISTERED.format(new))
 
 
 def find_recipe(name):

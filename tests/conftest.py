@@ -1,5 +1,6 @@
 """Quiet TensorFlow, a picture backend without a screen, and the folder with real data where there is one."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -18,3 +19,10 @@ def real_data():
     if not folder.is_dir():
         pytest.skip(f"no prepared data in {folder}; set KERAS_COOKBOOK_DATA")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def frozen():
+    """What TensorFlow keeps of a test is not looked through again: after hundreds of tests that takes most of the time."""
+    yield
+    gc.freeze()

@@ -175,6 +175,9 @@ def test_every_recipe_can_be_copied(here):
         sizes = {"outputs": 2, "width": 4}
         sizes = {size: value for size, value in sizes.items() if size in factory.recipe.arguments}
         assert factory(shape, **sizes).name == f"copied_{name}"
+    registered = keras.saving.get_registered_object("keras_cookbook>GAN")
+    assert registered.__module__ == "keras_cookbook.recipes.generative.gan"
+    assert keras.saving.get_registered_object("copied_gan>GAN").__module__ == "copied_gan"
 
 
 def test_the_command_is_quiet_and_help_is_there(here):

@@ -38,7 +38,7 @@ def mlp():
 
 
 @on_tensorflow
-@pytest.mark.parametrize("name", recipes.list())
+@pytest.mark.parametrize("name", [n if n == "mlp" else pytest.param(n, marks=pytest.mark.slow) for n in recipes.list()])
 def test_the_table_in_the_readme_is_what_happens(name):
     assert table_head() in README, "run: cookbook export --table"
     for row in supported([name]):
@@ -48,9 +48,10 @@ def test_the_table_in_the_readme_is_what_happens(name):
 
 @on_tensorflow
 def test_the_command_prints_the_table(monkeypatch):
-    monkeypatch.setattr("keras_cookbook.recipes.saving.supported.names", lambda: ["mlp"])
+    rows = list(supported(["mlp"]))
+    monkeypatch.setattr("keras_cookbook.recipes.saving.supported.supported", lambda _: rows)
     printed = CliRunner().invoke(cli.main, ["export", "--table"]).output
-    assert printed.strip() == "\n".join([table_head(), *(table_row(*row) for row in supported(["mlp"]))])
+    assert printed.strip() == "\n".join([table_head(), *(table_row(*row) for row in rows)])
 
 
 @pytest.mark.parametrize("path", ["m.onnx", "m.tflite", "m"])
@@ -86,6 +87,7 @@ def test_a_trained_model(mlp, path, tmp_path):
     assert plain["bytes"] == report.bytes > 0
 
 
+@pytest.mark.slow
 @on_tensorflow
 def test_narrow_numbers(tmp_path):
     _, model = trained("mlp", width=256, depth=2)
@@ -179,6 +181,7 @@ def test_the_layer_of_an_operation(path, used, name):
     assert (found and found.name) == name
 
 
+@pytest.mark.slow
 @on_tensorflow
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
 @pytest.mark.parametrize("path", ["m.onnx", "m.tflite", "m"])
@@ -198,6 +201,7 @@ def test_mixed_precision(precision, path, tmp_path):
         assert not types & {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
 
 
+@pytest.mark.slow
 @on_tensorflow
 @pytest.mark.parametrize("path", ["m.onnx", "m.tflite", "m"])
 def test_sizes_that_may_vary(path, tmp_path):
@@ -246,6 +250,7 @@ def test_a_model_of_models_names_its_parts(tmp_path):
         recipes.export(model, tmp_path / "m.onnx")
 
 
+@pytest.mark.slow
 @on_tensorflow
 def test_parts_of_a_generative_model(tmp_path):
     _, model = trained("vae", "images")

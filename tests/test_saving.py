@@ -392,6 +392,7 @@ def trained(seed):
     return run.stdout.split("\n", 1)
 
 
+@pytest.mark.slow
 def test_reproducible():
     (one, said), (two, _), (other, _), (none, _) = (trained(seed) for seed in ("7", "7", "8", "none"))
     assert one == two, "two runs give other weights"
