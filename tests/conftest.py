@@ -23,6 +23,6 @@ def real_data():
 
 @pytest.fixture(autouse=True)
 def frozen():
-    """What TensorFlow keeps of a test is not looked through again: after hundreds of tests that takes most of the time."""
+    """What TensorFlow keeps of a test is not looked through again, which takes longer with each test."""
     yield
     gc.freeze()
