@@ -119,7 +119,7 @@ def export(
         unroll: whether recurrent layers are written out step by step, which LiteRT can take; for a fixed number of
             steps.
         tolerance: how far answers may lie from the model's, as a share of its largest answer. By default 1e-4 in
-            float32, 0.01 in float16, 0.2 in int8; more for a model in mixed precision.
+            float32, 0.01 in float16, 0.3 in int8; more for a model in mixed precision.
 
     Raises:
         ValueError: for an argument that does not fit; or if the format cannot take the model: it names the layer and

@@ -148,7 +148,7 @@ FORMATS = {
         ".tflite",
         write_litert,
         open_litert,
-        {"float32": 1e-4, "float16": 1e-2, "int8": 0.2},
+        {"float32": 1e-4, "float16": 1e-2, "int8": 0.3},
         ("ai_edge_litert",),
         "litert",
     ),
