@@ -17,5 +17,5 @@ data = recipes.data.load("digits", batch_size=64)
 with spread.scope():
     model = recipes.mlp(data.input_shape, data.outputs, data.task)
     watch = callbacks.standard("runs/two_machines", monitor="val_accuracy", resume=True)
-    model.fit(data.train, validation_data=data.validation, epochs=30, callbacks=watch, verbose=0)
+    model.fit(data.train, validation_data=data.validation, epochs=10, callbacks=watch, verbose=0)
     print(model.evaluate(data.test, return_dict=True, verbose=0))
