@@ -201,13 +201,18 @@ def _on_disk(path: Path) -> str:
         return earlier
 
 
-def _check_room(model, path: Path):
+def _check_writable(folder: Path, what: str):
+    """Makes the folder; an `OSError` that says so if nothing can be written into it."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise OSError(error.errno, f"cannot save models in {path.parent}: {error.strerror}") from error
+        raise OSError(error.errno, f"cannot save {what} in {folder}: {error.strerror}") from error
+
+
+def _check_room(model, path: Path):
+    _check_writable(path.parent, "models")
     # The old file, the new one beside it, and as much again for logs.
     needed, free = 3 * _saved_bytes(model), shutil.disk_usage(path.parent).free
     if free < needed:

@@ -49,8 +49,8 @@ class Prepared:
     def adapt(self, x, y, steps):
         """Lets `Standardization` layers learn mean and deviation, from the labels where they scale a prediction."""
         labels = "task" in self.recipe.get("arguments", ())
-        for layer in standardizations(self):
-            if not layer.adapted:
+        for layer in layers(self):
+            if isinstance(layer, Standardization) and not layer.adapted:
                 layer.adapt(batch[layer.invert and labels] for batch in itertools.islice(batches(x, y), steps))
 
     def encode(self, x):
@@ -181,13 +181,10 @@ def takes_single_steps(model):
     return isinstance(model.distribute_strategy, mirrored)
 
 
-def standardizations(model):
-    """The `Standardization` layers of a model and of the models in it."""
+def layers(model):
+    """The layers of a model and of the models in it."""
     for layer in model.layers:
-        if isinstance(layer, Standardization):
-            yield layer
-        elif isinstance(layer, keras.Model):
-            yield from standardizations(layer)
+        yield from layers(layer) if isinstance(layer, keras.Model) else [layer]
 
 
 def steps_per_epoch(call):

@@ -134,11 +134,12 @@ class Resume(kc.Callback):
         self._settings = settings_of(model, self.params, self._data.facts)
         self._steps = self._saved_steps = 0
         self._wanted, self._saved_at, self._stall = False, time.monotonic(), 0.0
+        self._together = together()
         if is_chief():
             self._writer.generations.prepare()
         if self._goal:
             self._continue(model)
-        if not together():
+        if not self._together:
             self._signals.take()
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -189,7 +190,7 @@ class Resume(kc.Callback):
             return False
         if self.every_steps and self._steps - self._saved_steps >= self.every_steps:
             return True
-        if together():  # clocks differ, and all read the values of metrics at once
+        if self._together:  # clocks differ, and all read the values of metrics at once
             return batch == 0
         since = time.monotonic() - self._saved_at
         self._wanted |= batch == 0 or (self.every_seconds is not None and since >= self.every_seconds)

@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 import threading
 import time
 import warnings
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..checkpoint import _replacing
+from ..checkpoint import _check_writable, _replacing
 
 _MARK = b"keras_cookbook state 1 sha256 "
 _HEADER = len(_MARK) + 64 + 1
@@ -85,12 +84,7 @@ class Generations:
         Raises:
             OSError: It cannot be written.
         """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.folder):
-                pass
-        except OSError as error:
-            raise OSError(error.errno, f"cannot save states in {self.folder}: {error.strerror}") from error
+        _check_writable(self.folder, "states")
         for leftover in self.folder.glob(".*.unfinished-*"):
             with contextlib.suppress(OSError):
                 leftover.unlink()

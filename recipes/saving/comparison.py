@@ -6,9 +6,10 @@ import time
 import keras
 import numpy as np
 
-from .._check import as_array, batches, check_finite, fits
+from .._check import as_array, batches, check_finite, fits, written
+from .._model import layers
 from ..parts.layers import Standardization
-from .network import input_names, layers
+from .network import input_names
 
 #: How many examples are compared, and how many calibrate.
 COMPARED, CALIBRATING = 64, 512
@@ -49,8 +50,9 @@ def fitting(arrays, specs, what):
         raise ValueError(f"{what} must have an array for each of the {len(specs)} inputs, not {len(arrays)}.")
     for array, spec in zip(arrays, specs, strict=True):
         if not fits(array.shape[1:], spec.shape[1:]):
-            sizes = ", ".join(["examples", *map(str, spec.shape[1:])])
-            raise ValueError(f"{what} must have the shape ({sizes}) for {spec.name!r}, not {array.shape}.")
+            raise ValueError(
+                f"{what} must have the shape ({written(spec.shape)}) for {spec.name!r}, not {array.shape}."
+            )
         check_finite(array, what)
     return [array.astype(spec.dtype) for array, spec in zip(arrays, specs, strict=True)]
 

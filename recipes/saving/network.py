@@ -4,6 +4,7 @@ import re
 
 import keras
 
+from .._model import layers
 from ..parts.recurrence import InHalves
 
 HALF = ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16")
@@ -56,12 +57,6 @@ def half(model):
     """The narrower type that a part of the model computes in, or None."""
     found = {layer.compute_dtype for layer in layers(model)}
     return next((dtype for dtype in ("bfloat16", "float16") if dtype in found), None)
-
-
-def layers(model):
-    """The layers of a model and of the models in it."""
-    for layer in model.layers:
-        yield from layers(layer) if isinstance(layer, keras.Model) else [layer]
 
 
 def twin(model, unroll=False, float32=False):
