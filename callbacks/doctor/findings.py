@@ -1,0 +1,260 @@
+"""What can be wrong with a training: the catalogue, and a finding, which says where and how it was seen."""
+
+from dataclasses import asdict, dataclass, field
+
+SEVERITIES = ("note", "warning", "error")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """An entry of the catalogue.
+
+    Attributes:
+        category: What has to be changed: one of `CATEGORIES`.
+        title: The fault in a few words.
+        advice: What to do, in one sentence.
+        source: Who described it.
+    """
+
+    category: str
+    title: str
+    advice: str
+    source: str
+
+
+#: What can be at fault, in the words of the taxonomy of Humbatova et al. (2020, arXiv:1910.11015).
+CATEGORIES = (
+    "activation",
+    "architecture",
+    "batch size",
+    "callbacks",
+    "data",
+    "epochs",
+    "initialization",
+    "labels",
+    "learning rate",
+    "loss",
+    "optimizer",
+    "regularization",
+)
+
+_GLOROT = "Glorot and Bengio, 2010, PMLR 9:249-256"
+_HE = "He et al., 2015, arXiv:1502.01852"
+_PASCANU = "Pascanu et al., 2013, arXiv:1211.5063"
+_IOFFE = "Ioffe and Szegedy, 2015, arXiv:1502.03167"
+_TAXONOMY = "Humbatova et al., 2020, arXiv:1910.11015"
+_AUTOTRAINER = "Zhang et al., 2024, doi:10.1109/TDSC.2024.3450951"
+_CHECKER = "Ben Braiek and Khomh, 2023, arXiv:2204.00694"
+_SMITH = "Smith, 2018, arXiv:1803.09820"
+_GOODFELLOW = "Goodfellow, Bengio and Courville, 2016, Deep Learning, ISBN 9780262035613"
+
+#: Code -> what it stands for.
+FAULTS = {
+    # ---- seen before training, in the model --------------------------------------------------------------------------
+    "loss_and_activation": Fault(
+        "loss", "Loss and last activation do not belong together",
+        "Use sigmoid with binary cross-entropy, softmax with (sparse) categorical cross-entropy, none with a squared "
+        "error; or no activation and from_logits=True.", _TAXONOMY,
+    ),
+    "one_unit_softmax": Fault(
+        "activation", "A softmax over one unit is always 1",
+        "Use one unit with sigmoid for two classes, or a unit for each class with softmax.", _TAXONOMY,
+    ),
+    "stacked_linear": Fault(
+        "activation", "Linear layers that follow each other are one linear layer",
+        "Put an activation, such as ReLU, between them.", _GOODFELLOW,
+    ),
+    "nothing_trainable": Fault(
+        "architecture", "Nothing can be learnt: no weight is trainable",
+        "Set trainable=True for the layers that shall learn, and compile again.", _TAXONOMY,
+    ),
+    "symmetric_weights": Fault(
+        "initialization", "All units of a layer begin alike, and will stay alike",
+        "Initialize kernels at random: glorot_uniform, or he_normal before ReLU.", _GLOROT,
+    ),
+    "weight_scale": Fault(
+        "initialization", "Weights begin far too large or too small",
+        "Use glorot_uniform, or he_normal before ReLU.", _HE,
+    ),
+    "small_batch_normalized": Fault(
+        "batch size", "Batch normalization over very few examples",
+        "Take batches of 16 or more, or use LayerNormalization or GroupNormalization.",
+        "Wu and He, 2018, arXiv:1803.08494",
+    ),
+    "bias_before_normalization": Fault(
+        "architecture", "A bias that the next layer takes away again",
+        "Make the layer before batch normalization with use_bias=False.", _IOFFE,
+    ),
+    "strong_dropout": Fault(
+        "regularization", "So much dropout that little can be learnt",
+        "Use a rate of 0.5 or less.", "Srivastava et al., 2014, JMLR 15:1929-1958",
+    ),
+    "learning_rate_range": Fault(
+        "learning rate", "A learning rate outside of what this optimizer is used with",
+        "Begin with 0.001 for Adam and its kin, 0.01 to 0.1 for SGD.", _SMITH,
+    ),
+    "callbacks_conflict": Fault(
+        "callbacks", "Callbacks that work against each other", "Leave one of them out, or change its patience.",
+        _TAXONOMY,
+    ),
+    # ---- seen before training, in the data ---------------------------------------------------------------------------
+    "label_shape": Fault(
+        "labels", "Labels whose shape the loss does not take",
+        "Give class numbers to sparse categorical cross-entropy, one-hot rows to categorical cross-entropy.", _TAXONOMY,
+    ),
+    "label_range": Fault(
+        "labels", "Labels outside of what the output can say",
+        "Number classes from 0; scale targets to the range of the last activation, or leave that away.", _TAXONOMY,
+    ),
+    "not_finite_input": Fault(
+        "data", "NaN or infinity in the data", "Remove or replace these values: one makes every weight NaN.", _CHECKER,
+    ),
+    "input_scale": Fault(
+        "data", "Inputs that are not scaled",
+        "Standardize them, or put Normalization or Rescaling at the model's start.",
+        "LeCun et al., 1998, Efficient BackProp, doi:10.1007/3-540-49430-8_2",
+    ),
+    "scaled_twice": Fault(
+        "data", "Inputs that are scaled twice", "Scale in the pipeline or in the model, not in both.", _TAXONOMY,
+    ),
+    "constant_feature": Fault(
+        "data", "Features that never change", "Leave them out: they carry nothing.", _TAXONOMY,
+    ),
+    "imbalance": Fault(
+        "data", "Few examples of a class", "Weight the classes (class_weight), and watch more than accuracy.",
+        "Buda et al., 2018, arXiv:1710.05381",
+    ),
+    "missing_class": Fault(
+        "labels", "A class without examples", "See that all classes are among the training data.", _TAXONOMY,
+    ),
+    "sorted_labels": Fault(
+        "data", "Labels in order: validation_split takes the last ones", "Shuffle before the split.", _TAXONOMY,
+    ),
+    "same_rows": Fault(
+        "data", "The same examples in two splits", "Remove duplicates before splitting.",
+        "Kapoor and Narayanan, 2023, doi:10.1016/j.patter.2023.100804",
+    ),
+    "initial_loss": Fault(
+        "loss", "A first loss far from that of a guess",
+        "Look at the scale of inputs and weights, at from_logits and at the labels.", _CHECKER,
+    ),
+    # ---- seen in training --------------------------------------------------------------------------------------------
+    "not_finite": Fault(
+        "learning rate", "NaN or infinity in the network",
+        "Lower the learning rate, clip gradients, and look at the batch that was saved.", _CHECKER,
+    ),
+    "exploding_gradient": Fault(
+        "learning rate", "Gradients that explode",
+        "Clip the norm of the gradient to 1, lower the learning rate, normalize between layers.", _PASCANU,
+    ),
+    "vanishing_gradient": Fault(
+        "activation", "Gradients that vanish towards the input",
+        "Use ReLU and its kin, he_normal, normalization, or residual connections.", _GLOROT,
+    ),
+    "dead_units": Fault(
+        "activation", "Units that answer 0 to everything",
+        "Lower the learning rate, use leaky_relu, or initialize with he_normal and no negative bias.",
+        "Maas et al., 2013, Rectifier Nonlinearities Improve Neural Network Acoustic Models",
+    ),
+    "saturated_units": Fault(
+        "activation", "Units that answer with their limit to everything",
+        "Scale the inputs, begin with smaller weights, or use an activation without limits.", _GLOROT,
+    ),
+    "large_updates": Fault(
+        "learning rate", "Steps that are large beside the weights", "Lower the learning rate.", _CHECKER,
+    ),
+    "small_updates": Fault(
+        "learning rate", "Steps too small to change the weights", "Raise the learning rate.", _CHECKER,
+    ),
+    "oscillation": Fault(
+        "learning rate", "A loss that swings up and down", "Lower the learning rate, or take larger batches.",
+        _AUTOTRAINER,
+    ),
+    "divergence": Fault(
+        "learning rate", "A loss that grows", "Lower the learning rate, or clip gradients.", _AUTOTRAINER,
+    ),
+    "slow_convergence": Fault(
+        "learning rate", "A loss that falls too slowly",
+        "Raise the learning rate, or use Adam.", _AUTOTRAINER,
+    ),
+    "no_learning": Fault(
+        "architecture", "No better than a guess",
+        "See whether one batch can be learnt by heart; look at labels, loss and learning rate.", _TAXONOMY,
+    ),
+    "still_falling": Fault(
+        "epochs", "Training ended while the loss still fell", "Train for more epochs.", _TAXONOMY,
+    ),
+    "overfitting": Fault(
+        "regularization", "Validation gets worse while training gets better",
+        "Stop early, use dropout or weight decay, augment, or get more data.", _GOODFELLOW,
+    ),
+    "mode_collapse": Fault(
+        "architecture", "A generator that makes the same over and over",
+        "Lower the generator's learning rate, or use loss='wgan_gp' or spectral normalization.",
+        "Salimans et al., 2016, arXiv:1606.03498",
+    ),
+    "strong_discriminator": Fault(
+        "learning rate", "A discriminator that is never deceived",
+        "Lower the discriminator's learning rate, or use spectral normalization.",
+        "Arjovsky and Bottou, 2017, arXiv:1701.04862",
+    ),
+    "posterior_collapse": Fault(
+        "regularization", "A code that says nothing of the input",
+        "Lower beta, or let it grow during training.", "Bowman et al., 2016, arXiv:1511.06349",
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is wrong, or looks so.
+
+    Attributes:
+        code: Its key in `FAULTS`.
+        message: What was found, as one sentence with the numbers.
+        severity: "error" (training cannot work), "warning" (it will suffer) or "note".
+        layer: The name of the layer, or None.
+        argument: The argument of the layer, the recipe, `compile` or `fit` that has to change, or None.
+        step: The training step after which it was seen, from 1; None before training.
+        epoch: The epoch, from 1; None before training.
+        evidence: The numbers by name.
+        confidence: From 0 to 1: how often such a sign means this fault.
+        remedy: Arguments of the recipe by name, with the values to try; empty where there are none.
+    """
+
+    code: str
+    message: str
+    severity: str = "warning"
+    layer: str | None = None
+    argument: str | None = None
+    step: int | None = None
+    epoch: int | None = None
+    evidence: dict = field(default_factory=dict)
+    confidence: float = 0.5
+    remedy: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        if self.code not in FAULTS:
+            raise ValueError(f"code must be one of {', '.join(FAULTS)}, got {self.code!r}")
+        if self.severity not in SEVERITIES:
+            raise ValueError(f"severity must be one of {', '.join(SEVERITIES)}, got {self.severity!r}")
+
+    @property
+    def fault(self) -> Fault:
+        return FAULTS[self.code]
+
+    @property
+    def category(self) -> str:
+        return self.fault.category
+
+    def __str__(self):
+        return f"{self.fault.title}: {self.message} {self.fault.advice}"
+
+    def as_dict(self) -> dict:
+        """Plain values, with what the catalogue says."""
+        return asdict(self) | asdict(self.fault)
+
+
+def by_severity(findings) -> list[Finding]:
+    """The gravest and surest first."""
+    return sorted(findings, key=lambda f: (SEVERITIES.index(f.severity), f.confidence), reverse=True)
