@@ -14,6 +14,7 @@ from keras import callbacks as kc
 
 from .checkpoint import BestModel
 from .checks import Guard, check
+from .doctor import TrainingDoctor
 from .logs import JSONLog, LogLearningRate, inner_optimizers
 from .monitor import direction
 from .progress import Progress
@@ -32,6 +33,7 @@ def standard(
     tensorboard: bool | None = None,
     report=None,
     resume: bool | Resume = False,
+    doctor: bool | TrainingDoctor = False,
     progress: bool = True,
     model_name: str = "best.keras",
     validation_freq: int | Sequence[int] = 1,
@@ -57,6 +59,8 @@ def standard(
             data: also how good the model is, and whether simpler ones are as good (see `Report`).
         resume: Whether the same command, run again, continues an interrupted training at the very step (see `Resume`,
             of which settings can be given).
+        doctor: Whether the training is watched for what is wrong with it (see `TrainingDoctor`, of which settings can
+            be given). What it finds is warned of, and is in the report.
         progress: Whether `Progress` shows the training; otherwise Keras' own bar does.
         model_name: The best model's file in `folder`.
         validation_freq: What `fit` is given as `validation_freq`.
@@ -95,7 +99,9 @@ def standard(
     # Order matters: averaged weights go into the model before anything judges or saves it; logs are complete before
     # the guard and the others read them; the display shows what the others did, and what is saved to be
     # continued is the state of all of them.
-    chosen = [StopOnNaN(), AveragedWeights(), LogLearningRate(), *extra]
+    if doctor is True:
+        doctor = TrainingDoctor()
+    chosen = [StopOnNaN(), AveragedWeights(), LogLearningRate(), *([doctor] if doctor else []), *extra]
     chosen.append(Guard(chosen, validation_freq))
     if reduce_lr:
         chosen.append(kc.ReduceLROnPlateau(monitor, mode=mode, patience=int(reduce_lr)))
@@ -114,7 +120,9 @@ def standard(
             chosen.append(EpochTensorBoard(folder / "tensorboard"))
         if wants_report:
             data = None if report is True else report
-            chosen.append(Report(folder, data, monitor=monitor, mode=mode, restored=patience is not None))
+            chosen.append(
+                Report(folder, data, monitor=monitor, mode=mode, restored=patience is not None, doctor=doctor or None)
+            )
     if progress:
         chosen.append(Progress(monitor, mode))
     if resume:

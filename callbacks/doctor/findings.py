@@ -45,6 +45,7 @@ _IOFFE = "Ioffe and Szegedy, 2015, arXiv:1502.03167"
 _TAXONOMY = "Humbatova et al., 2020, arXiv:1910.11015"
 _AUTOTRAINER = "Zhang et al., 2024, doi:10.1109/TDSC.2024.3450951"
 _CHECKER = "Ben Braiek and Khomh, 2023, arXiv:2204.00694"
+_MAAS = "Maas et al., 2013, Rectifier Nonlinearities Improve Neural Network Acoustic Models"
 _SMITH = "Smith, 2018, arXiv:1803.09820"
 _GOODFELLOW = "Goodfellow, Bengio and Courville, 2016, Deep Learning, ISBN 9780262035613"
 
@@ -152,9 +153,12 @@ FAULTS = {
         "Use ReLU and its kin, he_normal, normalization, or residual connections.", _GLOROT,
     ),
     "dead_units": Fault(
-        "activation", "Units that answer 0 to everything",
-        "Lower the learning rate, use leaky_relu, or initialize with he_normal and no negative bias.",
-        "Maas et al., 2013, Rectifier Nonlinearities Improve Neural Network Acoustic Models",
+        "initialization", "Units that answer 0 to everything from the beginning",
+        "Initialize with he_normal and no negative bias, scale the inputs, or use leaky_relu.", _MAAS,
+    ),
+    "dying_units": Fault(
+        "learning rate", "Units that training has driven to answer 0 to everything",
+        "Lower the learning rate, or use leaky_relu.", _MAAS,
     ),
     "saturated_units": Fault(
         "activation", "Units that answer with their limit to everything",

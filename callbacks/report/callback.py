@@ -32,6 +32,7 @@ class Report(keras.callbacks.Callback):
         monitor: The log that decides which epoch was the best.
         mode: `"min"`, `"max"`, or `"auto"` to read the direction from the name.
         restored: Whether the best epoch's weights are put back before this callback's turn.
+        doctor: The `TrainingDoctor` among the callbacks whose findings are reported.
 
     Raises:
         ValueError: The direction is unknown.
@@ -45,14 +46,16 @@ class Report(keras.callbacks.Callback):
         monitor: str = "val_loss",
         mode: str = "auto",
         restored: bool = False,
+        doctor=None,
     ):
         super().__init__()
-        self.folder, self.data, self.restored = Path(folder), data, restored
+        self.folder, self.data, self.restored, self.doctor = Path(folder), data, restored, doctor
         self.monitor, self.mode = monitor, direction(monitor, mode)
         self.log, self._unfinished = [], None
 
     def __deepcopy__(self, memo):  # data cannot always be copied, and need not be
-        return type(self)(self.folder, self.data, monitor=self.monitor, mode=self.mode, restored=self.restored)
+        settings = {"monitor": self.monitor, "mode": self.mode, "restored": self.restored}
+        return type(self)(self.folder, self.data, **settings, doctor=memo.get(id(self.doctor), self.doctor))
 
     def on_train_begin(self, logs=None):
         self._settle()
@@ -102,7 +105,9 @@ class Report(keras.callbacks.Callback):
             "restored": self.restored and ended in ("early", "complete"),
         }
         try:
-            write_report(training_report(self.log, training, self.model, self.data if judged else None), self.folder)
+            findings = self.doctor.findings if self.doctor else ()
+            data = self.data if judged else None
+            write_report(training_report(self.log, training, self.model, data, findings), self.folder)
         except Exception as error:
             told = f"no report was written to {self.folder}: {type(error).__name__}: {error}"
             warnings.warn(f"{told}. The training itself is unharmed.", RuntimeWarning, stacklevel=2)

@@ -12,7 +12,7 @@ from .verdict import verdict
 VERSION = 1
 
 
-def training_report(log: list[dict], training: dict, model=None, data=None) -> dict:
+def training_report(log: list[dict], training: dict, model=None, data=None, findings=()) -> dict:
     """What is known of a training.
 
     Args:
@@ -22,6 +22,7 @@ def training_report(log: list[dict], training: dict, model=None, data=None) -> d
         model: The trained model; without it there is the log alone.
         data: What the model is judged on: an object with `test` or `validation`, arrays (x, y), or batches; None or
             True for none.
+        findings: What a training doctor has found.
 
     Returns:
         A dict of plain values. What could not be made is told in its `notes`.
@@ -34,6 +35,7 @@ def training_report(log: list[dict], training: dict, model=None, data=None) -> d
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "verdict": [],
         "training": dict(training) | best_of(log, training),
+        "findings": [finding.as_dict() for finding in findings],
         "log": log,
         "notes": [],
     }

@@ -16,6 +16,7 @@ def training_page(report: dict) -> str:
     """
     judged = report.get("evaluation")
     sections = [
+        section("findings", "What looks wrong", *_findings(report.get("findings", []))),
         section("curves", "Curves", _curves(report), _epochs(report["log"])),
         section("scores", "Scores", *_scores(report)) if judged else ("", "", ""),
         section("classes", "Classes", *_classes(judged)) if judged and "classes" in judged else ("", "", ""),
@@ -48,11 +49,27 @@ def _summary(report: dict) -> dict:
 
 def _names(log) -> list[str]:
     keys = dict.fromkeys(key for record in log for key in record)
-    plain = [key for key in keys if key not in ("epoch", "time", "seconds") and not key.startswith("learning_rate")]
+    plain = [
+        key
+        for key in keys
+        if key not in ("epoch", "time", "seconds", "findings") and not key.startswith("learning_rate")
+    ]
     return sorted(dict.fromkeys(key.removeprefix("val_") for key in plain), key=lambda key: key != "loss")
 
 
+def _findings(found: list[dict]):
+    if found:
+        rows = [[f["epoch"] or "before", f["title"], f["message"], f["advice"], _changes(f["remedy"])] for f in found]
+        columns = ["epoch", "fault", "seen", "what to do", "arguments to try"]
+        yield table("What the training doctor found, in order", columns, rows)
+
+
+def _changes(remedy: dict) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in remedy.items())
+
+
 def _curves(report: dict) -> str:
+    marks = [(f["epoch"], f["title"].lower()) for f in report.get("findings", []) if f["epoch"]]
     log, best = report["log"], report["training"]["best_epoch"]
     if not log:
         return "<p>No epoch was finished.</p>"
@@ -60,7 +77,13 @@ def _curves(report: dict) -> str:
     for name in _names(log):
         known = [f"{key} {_last(log, key)}" for key in (name, f"val_{name}") if any(key in record for record in log)]
         label = f"{name} over {len(log)} epochs; at the end {', '.join(known)}"
-        made.append(figure(plots.curves(log, name, best_epoch=best), f"curve-{len(made)}", label))
+        made.append(
+            figure(
+                plots.curves(log, name, best_epoch=best, marks=marks if name == "loss" else ()),
+                f"curve-{len(made)}",
+                label,
+            )
+        )
     if any(key.startswith("learning_rate") for record in log for key in record):
         label = f"learning rate over {len(log)} epochs"
         made.append(figure(plots.learning_rate(log), "learning-rate", label))

@@ -61,13 +61,14 @@ def series(log, name: str):
     return [epoch for epoch, _ in pairs], [value for _, value in pairs]
 
 
-def curves(log, name: str = "loss", *, best_epoch: int | None = None, ax=None):
+def curves(log, name: str = "loss", *, best_epoch: int | None = None, marks=(), ax=None):
     """A log over the epochs, training and validation, with the best epoch marked.
 
     Args:
         log: As for `series`.
         name: The log's name without `val_`.
         best_epoch: Counted from 1.
+        marks: Epochs at which something was found, counted from 1, with a few words each.
         ax: Where to draw.
     """
     ax = axes(ax)
@@ -77,6 +78,8 @@ def curves(log, name: str = "loss", *, best_epoch: int | None = None, ax=None):
             ax.plot(epochs, values, color=colour, label=label, marker="o", markersize=2 if len(epochs) > 30 else 4)
     if best_epoch is not None:
         ax.axvline(best_epoch, color=GREY, linestyle=":", label=f"best epoch: {best_epoch}")
+    for epoch, words in marks:
+        ax.axvline(epoch, color=RED, linestyle="--", linewidth=1, label=f"epoch {epoch}: {words}")
     _whole_epochs(ax)
     return finish(ax, "epoch", name, name)
 

@@ -13,7 +13,9 @@ SPLITS = {"given": "data given to the report"}
 
 def verdict(report: dict) -> list[str]:
     """The sentences of the first paragraph, from a report's other parts."""
-    return [sentence for part in (_trained, _scored, _compared, _course, _trusted) for sentence in part(report)]
+    return [
+        sentence for part in (_trained, _diagnosed, _scored, _compared, _course, _trusted) for sentence in part(report)
+    ]
 
 
 def split_name(evaluation: dict) -> str:
@@ -34,6 +36,12 @@ def _trained(report):
     of = f" of {asked}" if asked and asked != epochs else ""
     plural = "epoch" if epochs == 1 and not of else "epochs"
     yield f"{report['title']}{size} was trained for {epochs}{of} {plural}{_in(training.get('seconds'))}."
+
+
+def _diagnosed(report):
+    grave = [finding for finding in report.get("findings", []) if finding["severity"] == "error"]
+    if grave:
+        yield f"{grave[0]['title']}: {grave[0]['message']}"
 
 
 def _in(seconds) -> str:

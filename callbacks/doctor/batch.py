@@ -1,0 +1,79 @@
+"""The batch that a model is looked at with, and what a guess would cost on it."""
+
+import contextlib
+import random
+
+import keras
+import numpy as np
+
+#: Examples that are looked at.
+_EXAMPLES = 64
+
+
+def examples_of(call: dict) -> tuple | None:
+    """A batch to look at, as (x, y, sample_weight), of what `fit` is called with; None where taking it leaves a trace.
+
+    Args:
+        call: The arguments of `fit` by name.
+    """
+    x, y, judge = call["x"], call["y"], call["validation_data"]
+    if isinstance(x, keras.utils.PyDataset):
+        with _random_kept():
+            return _some(x[0])
+    if all(hasattr(part, "shape") for part in keras.tree.flatten(x)):  # no data set has one
+        return _some((x, y, call["sample_weight"]))
+    if isinstance(judge, tuple | list) and all(hasattr(part, "shape") for part in keras.tree.flatten(judge)):
+        return _some(tuple(judge))
+    if judge is not None and not hasattr(judge, "__next__") and hasattr(judge, "__iter__"):
+        with _random_kept():
+            return _some(next(iter(judge)))
+    return None
+
+
+def _some(batch) -> tuple:
+    """At most `_EXAMPLES` of the rows, from everywhere: the labels may be in order."""
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(tuple(batch) if isinstance(batch, list) else batch)
+    rows = len(keras.tree.flatten(x)[0])
+    index = np.unique(np.linspace(0, rows - 1, min(rows, _EXAMPLES)).astype(int))
+
+    def chosen(part):
+        if part is None:
+            return None
+        part = part.detach().cpu().numpy() if hasattr(part, "detach") else np.asarray(part)
+        return part[index]
+
+    return tuple(None if part is None else keras.tree.map_structure(chosen, part) for part in (x, y, sample_weight))
+
+
+@contextlib.contextmanager
+def _random_kept():
+    """Puts the global generators back to where they were."""
+    state, numbers = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(state)
+        np.random.set_state(numbers)
+
+
+def best_constant(model, y) -> float | None:
+    """The loss of the best answer that is the same for all examples, where the loss is one of the usual ones."""
+    if y is None or not hasattr(y, "shape") or not len(y):
+        return None
+    name = getattr(model.loss, "name", model.loss)
+    y = np.asarray(y)
+    if name in ("sparse_categorical_crossentropy", "smoothed_sparse_categorical_crossentropy"):
+        shares = np.unique(y, return_counts=True)[1] / y.size
+        return float(-(shares * np.log(shares)).sum())
+    y = y.reshape(len(y), -1).astype("float64")
+    if name == "categorical_crossentropy":
+        shares = y.mean(axis=0)
+        return float(-(shares * np.log(np.maximum(shares, 1e-12))).sum())
+    if name == "binary_crossentropy":
+        p = np.clip(y.mean(axis=0), 1e-12, 1 - 1e-12)
+        return float(-(p * np.log(p) + (1 - p) * np.log(1 - p)).mean())
+    if name in ("mean_squared_error", "mse"):
+        return float(y.var(axis=0).mean())
+    if name in ("mean_absolute_error", "mae"):
+        return float(np.abs(y - np.median(y, axis=0)).mean())
+    return None

@@ -1,0 +1,192 @@
+"""The callback that watches a training and says what is wrong with it."""
+
+import contextlib
+import math
+import warnings
+
+import keras
+import numpy as np
+from keras import ops
+
+from ..logs import inner_optimizers
+from .batch import best_constant, examples_of
+from .course import Course
+from .findings import Finding, by_severity
+from .probe import Probe
+from .rules import diagnose
+
+ACTIONS = ("warn", "stop", "rollback")
+#: After how many roll-backs training is stopped.
+_ROLL_BACKS = 3
+
+
+class TrainingDoctor(keras.callbacks.Callback):
+    """Watches a training through a fixed batch, and says what is wrong, where, and what to do about it.
+
+    Looks are taken after steps 1, 2, 4, 8, ... and then each `every` steps: the gradient of each layer, how far one
+    step moves its weights, dead and saturated units, and the first layer that is no longer finite. Rules
+    (`callbacks.doctor.rules`) judge these and the logs of the epochs. The training itself is untouched: its weights are
+    the same to the last bit with the doctor and without.
+
+    `fit` of a recipe's model shows this callback the data, which Keras does not. Looked at are 64 examples from
+    everywhere in arrays; or a batch of the validation data, or of a `PyDataset`. Of other data nothing is taken, since
+    another pass can change the order of the next one: give `probe=`. Without a probe the logs alone are judged.
+
+    Args:
+        action: What an error leads to: "warn" (it is told, as all findings are), "stop", or "rollback": weights and
+            optimizer of the last good look come back and the learning rate is divided by 10, three times at most.
+        every: Steps between looks.
+        light: Looks at a quarter as many steps.
+        probe: (x, y) or (x, y, sample_weight) of arrays to look at the model with.
+        tell: Whether findings are warned of when they are found.
+
+    Attributes:
+        findings: `Finding`s in the order in which they were made; each fault of a layer once. Their number is in the
+            logs as `findings`.
+
+    Raises:
+        ValueError: A bad argument.
+    """
+
+    async_safe = True  # on JAX and PyTorch a step then need not wait for its logs
+
+    def __init__(self, action: str = "warn", *, every: int = 64, light: bool = False, probe=None, tell: bool = True):
+        super().__init__()
+        if action not in ACTIONS:
+            raise ValueError(f"action must be one of {', '.join(map(repr, ACTIONS))}, got {action!r}")
+        if not isinstance(every, int) or every < 1:
+            raise ValueError(f"every must be 1 step or more, got {every!r}")
+        if probe is not None and not (isinstance(probe, list | tuple) and len(probe) in (2, 3)):
+            raise ValueError("probe must be (x, y) or (x, y, sample_weight) of arrays; without labels y is None")
+        self.action, self.every, self.tell = action, every * 4 if light else every, tell
+        self.batch = None if probe is None else (*probe, None)[:3]
+        self.findings, self.course = [], Course()
+
+    def __deepcopy__(self, memo):  # a trial's own, before it has begun
+        return type(self)(self.action, every=self.every, probe=self.batch, tell=self.tell)
+
+    @contextlib.contextmanager
+    def during_fit(self, model: keras.Model, call: dict):
+        """Surrounds a call to `fit`, of which the data are looked at."""
+        if self.batch is None:
+            self.batch = examples_of(call)
+        try:
+            yield
+        finally:
+            self._probe = self._good = None
+
+    # ---- what Keras calls
+
+    def on_train_begin(self, logs=None):
+        recipe = getattr(self.model, "recipe", None) or {}
+        settings = dict(recipe.get("arguments", {})) | dict(recipe.get("training", {}))
+        self.findings, self._known = [], set()
+        self.course = Course(settings=settings, game=len(inner_optimizers(self.model)) > 1)
+        self._probe = self._good = None
+        self._rolled_back = 0
+        self._before = self._step = 0  # steps of the epochs that are done; of all
+        self._next = 1
+        self._unmoved = self._bad = False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch + 1
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self._bad:
+            self._bad = False
+            self._look()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._step = self._before + batch + 1
+        loss = (logs or {}).get("loss")
+        if loss is not None and not math.isfinite(loss):
+            self._bad = True  # acted upon where no other thread computes
+        if self._unmoved:
+            self._measure_step()
+        if self._step >= self._next:
+            self._next = self._step + min(max(self._step, 1), self.every)
+            self._look()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._before = self._step
+        if self._bad:
+            self._bad = False
+            self._look()
+        self.course.epochs.append({name: float(value) for name, value in (logs or {}).items() if np.ndim(value) == 0})
+        self._judge()
+        if logs is not None:
+            logs["findings"] = len(self.findings)
+
+    def on_train_end(self, logs=None):
+        asked = self.params.get("epochs")
+        self.course.ended = "early" if asked and len(self.course.epochs) < asked else "complete"
+        self._judge()
+
+    def get_state(self):
+        """What was found, and the epochs; looks are taken anew."""
+        findings = [vars(finding) for finding in self.findings]
+        return {"findings": findings, "epochs": self.course.epochs, "steps": self._before}
+
+    def set_state(self, state):
+        self.findings = [Finding(**finding) for finding in state["findings"]]
+        self._known = {(finding.code, finding.layer) for finding in self.findings}
+        self.course.epochs, self._before = list(state["epochs"]), state["steps"]
+
+    # ---- looks
+
+    def _look(self):
+        if self.batch is None:
+            return
+        if self._probe is None:
+            self._probe = Probe(self.model, self.batch)
+            self.course.guess = best_constant(self.model, self.batch[1])
+        look = self._probe(self._step, self._epoch)
+        self.course.looks.append(look)
+        self.course.hidden = self._probe.hidden()
+        if look.finite:
+            self._probe.remember(self._step)
+            self._unmoved = True
+        self._judge()
+        if self.action == "rollback" and look.finite and not self._worst():
+            self._good = [ops.convert_to_numpy(variable).copy() for variable in self._everything()]
+
+    def _measure_step(self):
+        """How far the step after a look has moved the weights."""
+        self._unmoved = False
+        self.course.looks[-1].updates = self._probe.moved(self._step)
+        self._judge()
+
+    def _judge(self):
+        fresh = [f for f in diagnose(self.course) if (f.code, f.layer) not in self._known]
+        self.findings += fresh
+        self._known |= {(finding.code, finding.layer) for finding in fresh}
+        for finding in by_severity(fresh):
+            if self.tell:
+                warnings.warn(str(finding), RuntimeWarning, stacklevel=2)
+        if any(finding.severity == "error" for finding in fresh):
+            self._act()
+
+    def _worst(self) -> bool:
+        return any(finding.severity == "error" for finding in diagnose(self.course))
+
+    def _act(self):
+        if self.action == "stop":
+            self.model.stop_training = True
+        elif self.action == "rollback" and self._good is not None:
+            self._roll_back()
+
+    def _roll_back(self):
+        self._rolled_back += 1
+        for variable, value in zip(self._everything(), self._good, strict=True):
+            variable.assign(value)
+        rates = [optimizer.learning_rate for optimizer in inner_optimizers(self.model)]
+        plain = all(isinstance(rate, keras.Variable) for rate in rates)
+        if not plain or self._rolled_back >= _ROLL_BACKS:
+            self.model.stop_training = True
+            return
+        for rate in rates:
+            rate.assign(rate / 10)
+        self.course.looks, self._known, self._unmoved = [], set(), False  # what is found again is told again
+
+    def _everything(self):
+        return [*self.model.variables, *self.model.optimizer.variables]

@@ -1,0 +1,60 @@
+"""What is known of a training so far."""
+
+from dataclasses import dataclass, field
+
+from .probe import Observation
+
+#: So many looks in a row must show a sign: what is seen once may be chance.
+LOOKS = 3
+
+
+@dataclass
+class Course:
+    """What is known of a training so far.
+
+    Attributes:
+        looks: `Observation`s in order.
+        epochs: The logs of the epochs in order.
+        guess: The loss of the best constant answer on the probe batch, None where it is not known.
+        hidden: Names of the layers whose answers a layer with weights takes up.
+        settings: Arguments and training settings of the recipe by name; empty for another model.
+        game: Whether several optimizers play against each other: then a loss that does not fall says nothing.
+        ended: How training ended, "complete" or "early"; None while it runs.
+    """
+
+    looks: list[Observation] = field(default_factory=list)
+    epochs: list[dict] = field(default_factory=list)
+    guess: float | None = None
+    hidden: set = field(default_factory=set)
+    settings: dict = field(default_factory=dict)
+    game: bool = False
+    ended: str | None = None
+
+    @property
+    def now(self) -> dict:
+        """When it is, for a `Finding`."""
+        if self.looks and (not self.epochs or self.looks[-1].epoch > len(self.epochs)):
+            return {"step": self.looks[-1].step, "epoch": self.looks[-1].epoch}
+        return {"step": self.looks[-1].step if self.looks else None, "epoch": len(self.epochs) or None}
+
+    def losses(self, name: str = "loss") -> list[float]:
+        return [float(logs[name]) for logs in self.epochs if name in logs]
+
+    def remedy(self, **changes) -> dict:
+        """Those of the changes that the recipe has an argument for, and that are changes."""
+        return {name: value for name, value in changes.items() if self.settings.get(name, value) != value}
+
+    def slower(self, factor: float = 10) -> dict:
+        """A smaller learning rate (or a larger one, with a factor below 1)."""
+        rate = self.settings.get("learning_rate")
+        return {"learning_rate": float(f"{rate / factor:.3g}")} if isinstance(rate, int | float) else {}
+
+
+def lasting(course: Course, count: int = LOOKS) -> list[Observation]:
+    """The last looks, if there are as many."""
+    return course.looks[-count:] if len(course.looks) >= count else []
+
+
+def learning(course: Course) -> bool:
+    """Whether the loss on the probe batch has fallen well below the first one."""
+    return bool(course.looks) and course.looks[-1].loss < 0.5 * course.looks[0].loss

@@ -1,0 +1,290 @@
+"""What a model looks like at one step: gradients, weights and activations on a fixed batch, without any trace in it."""
+
+import contextlib
+from dataclasses import dataclass, field
+
+import keras
+import numpy as np
+from keras import ops
+
+#: An answer so near to a limit of its activation is saturated, ...
+_NEAR = 0.98
+#: ... and a unit is when so many of its answers are.
+_MOST = 0.95
+#: Activation -> its lower and upper limit: what lies there passes no gradient.
+_LIMITS = {
+    "relu": (0.0, None),
+    "relu6": (0.0, 6.0),
+    "sigmoid": (0.0, 1.0),
+    "hard_sigmoid": (0.0, 1.0),
+    "tanh": (-1.0, 1.0),
+}
+
+
+@dataclass
+class Units:
+    """The units of a layer with an activation that has limits, as shares of all of them.
+
+    Attributes:
+        activation: Its name.
+        dead: Those of a ReLU that answer 0 to every example and at every place.
+        saturated: Those that answer with a limit to nearly every example.
+        sparse: Of all answers, those that are 0.
+    """
+
+    activation: str
+    dead: float = 0.0
+    saturated: float = 0.0
+    sparse: float = 0.0
+
+
+@dataclass
+class Observation:
+    """A look at a model.
+
+    Attributes:
+        step: After how many training steps, over all calls to `fit`.
+        epoch: From 1.
+        loss: On the probe batch, in training mode.
+        gradients: Norm of the loss' gradient by the layer's weights, by layer, from input to output.
+        weights: Norm of the weights, by layer.
+        updates: By how much of their norm the next step has changed the weights, by layer; empty before it.
+        units: `Units` by layer.
+        broken: Layers whose answer is not finite, in the order in which they were computed.
+    """
+
+    step: int
+    epoch: int
+    loss: float
+    gradients: dict = field(default_factory=dict)
+    weights: dict = field(default_factory=dict)
+    updates: dict = field(default_factory=dict)
+    units: dict = field(default_factory=dict)
+    broken: list = field(default_factory=list)
+
+    @property
+    def finite(self) -> bool:
+        numbers = [self.loss, *self.gradients.values(), *self.weights.values()]
+        return not self.broken and bool(np.isfinite(numbers).all())
+
+
+class Probe:
+    """Looks at a model through one batch.
+
+    Everything runs in a scope that keeps what layers would change (moving averages, random generators, metrics) to
+    itself: a training is the same to the last bit with it and without.
+
+    Args:
+        model: A compiled model that has been built.
+        batch: (x, y, sample_weight) of arrays; y and sample_weight may be None.
+    """
+
+    def __init__(self, model: keras.Model, batch: tuple):
+        self.model = model
+        self.batch = keras.tree.map_structure(lambda part: None if part is None else ops.convert_to_tensor(part), batch)
+        self.groups = weights_by_layer(model)
+        self.watched = [
+            layer for layer in layers_of(model) if layer.built and not isinstance(layer, keras.layers.InputLayer)
+        ]
+        self.order, self.names = [], []
+        self.trainable = [weight for weights in self.groups.values() for weight in weights]
+        chosen = {id(weight) for weight in self.trainable}
+        self.others = [variable for variable in model.variables if id(variable) not in chosen]
+        self.compiled = _RUNNERS[keras.backend.backend()](self.look)
+        self.before = None
+
+    def __call__(self, step: int, epoch: int) -> Observation:
+        values = [ops.convert_to_tensor(weight) for weight in self.trainable]
+        others = [ops.convert_to_tensor(variable) for variable in self.others]
+        found = keras.tree.map_structure(ops.convert_to_numpy, self.compiled(values, others, self.batch))
+        loss, gradients, finite, shares = found
+        layers = list(self.groups)
+        observation = Observation(
+            step, epoch, float(loss), dict(zip(layers, map(float, gradients), strict=True)), self.norms()
+        )
+        observation.broken = [name for name, fine in zip(self.order, finite, strict=True) if not fine]
+        for (name, activation), (dead, saturated, sparse) in zip(self.names, shares, strict=True):
+            seen = Units(activation, float(dead), float(saturated), float(sparse))
+            other = observation.units.get(name)
+            if other is None or seen.dead + seen.saturated < other.dead + other.saturated:  # of a layer called twice
+                observation.units[name] = seen
+        return observation
+
+    def remember(self, step: int):
+        """Keeps the weights of this step, until `moved` has compared those of a later one."""
+        self.before = step, [_array(weight) for weight in self.trainable]
+
+    def norms(self) -> dict:
+        return {name: _norm(map(_array, weights)) for name, weights in self.groups.items()}
+
+    def moved(self, step: int) -> dict:
+        """The change of each layer's weights in one of the steps since `remember`, relative to their norm."""
+        (earlier, old), self.before = self.before, None
+        found, old = {}, iter(old)
+        for name, weights in self.groups.items():
+            pairs = [(next(old), _array(weight)) for weight in weights]
+            size = _norm(before for before, _ in pairs)
+            change = _norm(now - before for before, now in pairs) / max(1, step - earlier)
+            found[name] = change / size if size else 0.0
+        return found
+
+    def hidden(self) -> set:
+        """The layers whose answers a layer with trainable weights takes up later."""
+        last = max((index for index, name in enumerate(self.order) if name in self.groups), default=0)
+        return set(self.order[:last])
+
+    def look(self, values, others, batch):
+        """Loss, gradient norms by layer, whether each layer's answer is finite, and the shares of units; as tensors."""
+        x, y, sample_weight = batch
+
+        def loss_of(values):
+            answers = []
+            mapping = [*zip(self.trainable, values, strict=True), *zip(self.others, others, strict=True)]
+            with keras.StatelessScope(mapping, collect_losses=True), _listening(self.watched, answers):
+                y_pred = self.model(x, training=True)
+                loss = self.model.compute_loss(x, y, y_pred, sample_weight, training=True)
+            return loss, self.summary(answers)
+
+        scale = ops.cast(self.model.optimizer.scale_loss(1.0), "float32")
+        (loss, (finite, shares)), gradients = _GRADIENTS[keras.backend.backend()](
+            lambda values: (lambda loss, rest: (loss * ops.cast(scale, loss.dtype), rest))(*loss_of(values)), values
+        )
+        gradients, norms = iter(gradients), []
+        for weights in self.groups.values():
+            mine = [next(gradients) for _ in weights]
+            squares = [ops.sum(ops.square(ops.cast(g, "float32") / scale)) for g in mine if g is not None]
+            norms.append(ops.sqrt(sum(squares)) if squares else ops.zeros(()))
+        return ops.cast(loss, "float32") / scale, norms, finite, shares
+
+    def summary(self, answers):
+        """What is kept of the answers of layers; their names are remembered in the order of the calls."""
+        self.order, self.names = [], []
+        finite, shares = [], []
+        for layer, answer in answers:
+            tensors = [t for t in keras.tree.flatten(answer) if hasattr(t, "shape") and "float" in str(t.dtype)]
+            if not tensors:
+                continue
+            self.order.append(layer.name)
+            finite.append(ops.all(ops.stack([ops.all(ops.isfinite(tensor)) for tensor in tensors])))
+            if (name := limited(layer)) and len(tensors) == 1 and len(tensors[0].shape) > 1:
+                self.names.append((layer.name, name))
+                shares.append(_shares(ops.cast(ops.stop_gradient(tensors[0]), "float32"), *_LIMITS[name]))
+        return finite, shares
+
+
+def _shares(answer, low, high):
+    """The shares of units that are dead and saturated, and of answers that are 0."""
+    units = ops.reshape(answer, (-1, answer.shape[-1]))
+    low_ones = units <= low + (0.0 if high is None else (1 - _NEAR) * (high - low))
+    if high is None:  # a ReLU's
+        dead = ops.mean(ops.cast(ops.all(low_ones, axis=0), "float32"))
+        return dead, ops.zeros(()), ops.mean(ops.cast(low_ones, "float32"))
+    at_limit = ops.logical_or(low_ones, units >= high - (1 - _NEAR) * (high - low))
+    often = ops.mean(ops.cast(at_limit, "float32"), axis=0) >= _MOST
+    dead = ops.all(units <= low, axis=0) if low == 0 and high > 1 else ops.zeros_like(often)
+    return (
+        ops.mean(ops.cast(dead, "float32")),
+        ops.mean(ops.cast(often, "float32")),
+        ops.mean(ops.cast(units == 0, "float32")),
+    )
+
+
+def limited(layer) -> str | None:
+    """The name of the layer's activation, where that has limits."""
+    if isinstance(layer, keras.layers.ReLU):
+        plain = not layer.negative_slope and not layer.threshold
+        return ("relu" if layer.max_value is None else "relu6" if layer.max_value == 6 else None) if plain else None
+    activation = getattr(layer, "activation", None)
+    name = getattr(activation, "__name__", None)
+    return name if name in _LIMITS and getattr(keras.activations, name, None) is activation else None
+
+
+def layers_of(model):
+    """The layers of a model and of the models in it."""
+    for layer in model.layers:
+        yield from layers_of(layer) if isinstance(layer, keras.Model) else [layer]
+
+
+def weights_by_layer(model) -> dict:
+    """The trainable weights by the name of their layer, from input to output; the model's own under its name."""
+    groups, seen = {}, set()
+    for layer in layers_of(model):
+        mine = [weight for weight in layer.trainable_weights if id(weight) not in seen]
+        seen.update(map(id, mine))
+        if mine:
+            groups.setdefault(layer.name, []).extend(mine)
+    rest = [weight for weight in model.trainable_weights if id(weight) not in seen]
+    return groups | ({model.name: rest} if rest else {})
+
+
+@contextlib.contextmanager
+def _listening(layers, answers: list):
+    """Puts (layer, answer) into the list for each call of one of the layers."""
+
+    def wrapped(layer, call):
+        def listened(*args, **kwargs):
+            answer = call(*args, **kwargs)
+            answers.append((layer, answer))
+            return answer
+
+        return listened
+
+    try:
+        for layer in layers:
+            layer.__dict__["call"] = wrapped(layer, layer.call)
+        yield
+    finally:
+        for layer in layers:
+            layer.__dict__.pop("call", None)
+
+
+def _array(variable):
+    return ops.convert_to_numpy(variable).astype("float32")
+
+
+def _norm(arrays) -> float:
+    with np.errstate(over="ignore"):
+        return float(np.sqrt(sum(float(np.vdot(array, array)) for array in arrays)))
+
+
+# ---- one function of a batch and its gradient, on each backend -------------------------------------------------------
+
+
+def _by_tensorflow(fn, values):
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        answer = fn(values)
+    return answer, tape.gradient(answer[0], values)
+
+
+def _by_jax(fn, values):
+    import jax
+
+    return jax.value_and_grad(fn, has_aux=True)(values)
+
+
+def _by_torch(fn, values):
+    import torch
+
+    values = [value.detach().requires_grad_() for value in values]
+    with torch.enable_grad():
+        answer = fn(values)
+        return answer, torch.autograd.grad(answer[0], values, allow_unused=True)
+
+
+def _tensorflow_function(fn):
+    import tensorflow as tf
+
+    return tf.function(fn, autograph=False)
+
+
+def _jax_function(fn):
+    import jax
+
+    return jax.jit(fn)
+
+
+_GRADIENTS = {"tensorflow": _by_tensorflow, "jax": _by_jax, "torch": _by_torch}
+_RUNNERS = {"tensorflow": _tensorflow_function, "jax": _jax_function, "torch": lambda fn: fn}

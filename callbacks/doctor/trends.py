@@ -1,0 +1,156 @@
+"""What the logs of the epochs say is wrong: a rule for each fault."""
+
+import itertools
+
+import numpy as np
+
+from .course import LOOKS, lasting
+from .findings import Finding
+
+#: A step of Adam moves each weight by about the rate: so much of the first epochs' fall shows that the rate is too low.
+SLOW_UPDATE = 1e-3
+#: A loss this much above the first one is not chance.
+DIVERGED = 2.0
+#: A fall of the training loss that counts, and how near to a guess "no better" is.
+FALL, GUESS = 0.02, 0.98
+#: A loss so many times that of a guess begins elsewhere, and may fall for long before it gets there.
+FAR = 3
+#: The epochs in a row that validation must get worse, and by how much of its best in all.
+WORSE_EPOCHS, WORSE = 3, 0.1
+#: Oscillation: epochs looked at, turns among them, and the size of a swing beside the loss.
+SWING_EPOCHS, TURNS, SWING = 6, 4, 0.1
+#: A loss that falls by this share an epoch when training ends could have fallen on.
+STILL_FALLING = 0.05
+#: Pairwise distance of samples to that of the data, below which a generator repeats itself.
+COLLAPSED = 0.1
+#: Nats: a code that differs from the prior by less says nothing.
+EMPTY_CODE = 0.05
+#: The cross-entropy of a discriminator that is never deceived, real and made examples together.
+NEVER_DECEIVED = 0.05
+
+
+def divergence(course):
+    losses = course.losses()
+    looks = lasting(course)
+    grown = len(losses) >= LOOKS and min(losses[-2:]) > DIVERGED * min(losses)
+    far = looks and min(look.loss for look in looks) > DIVERGED * course.looks[0].loss and looks[-1].step > 30
+    if course.game or not (grown or far):
+        return
+    first, last = (min(losses), losses[-1]) if grown else (course.looks[0].loss, looks[-1].loss)
+    yield Finding(
+        "divergence", f"The loss has grown from {first:.3g} to {last:.3g}.", "error", None, "learning_rate",
+        **course.now, evidence={"first": first, "now": last}, confidence=0.8, remedy=course.slower(),
+    )  # fmt: skip
+
+
+def oscillation(course):
+    losses = course.losses()[-SWING_EPOCHS:]
+    if course.game or len(losses) < SWING_EPOCHS:
+        return
+    moves = np.diff(losses)
+    turns = int(sum(a * b < 0 for a, b in itertools.pairwise(moves)))
+    swing = float(np.median(np.abs(moves))) / max(abs(float(np.mean(losses))), 1e-12)
+    if turns >= TURNS and swing > SWING:
+        yield Finding(
+            "oscillation",
+            f"In {SWING_EPOCHS} epochs the loss has turned {turns} times, by {swing:.0%} of itself each.",
+            "warning", None, "learning_rate", **course.now, evidence={"turns": turns, "swing": swing}, confidence=0.7,
+            remedy=course.slower(),
+        )  # fmt: skip
+
+
+def no_learning(course):
+    losses = course.losses()
+    if course.game or course.guess is None or len(losses) < 3 or min(losses[-2:]) < GUESS * course.guess:
+        return
+    if losses[0] > FAR * course.guess:
+        return  # it comes from far away, and that is another fault
+    fall = (losses[0] - losses[-1]) / abs(losses[0]) if losses[0] else 0.0
+    steps = [size for look in lasting(course) for size in look.updates.values()]
+    slow = bool(steps) and float(np.median(steps)) < SLOW_UPDATE and losses == sorted(losses, reverse=True)
+    evidence = {"loss": losses[-1], "guess": course.guess, "fall": fall}
+    beside = f"that of the best constant answer is {course.guess:.3g}"
+    if slow and fall > 0:
+        yield Finding(
+            "slow_convergence",
+            f"In {len(losses)} epochs the loss has fallen by {fall:.1%}, to {losses[-1]:.3g}; {beside}.",
+            "warning", None, "learning_rate", **course.now, evidence=evidence, confidence=0.8,
+            remedy=course.slower(0.1),
+        )  # fmt: skip
+    elif fall < FALL:
+        yield Finding(
+            "no_learning", f"After {len(losses)} epochs the loss is {losses[-1]:.3g}; {beside}.", "error", None, None,
+            **course.now, evidence=evidence, confidence=0.7, remedy=course.slower(),
+        )  # fmt: skip
+
+
+def overfitting(course):
+    train, judged = course.losses(), course.losses("val_loss")
+    if course.game or len(judged) < WORSE_EPOCHS + 1 or len(judged) != len(train):
+        return
+    best = int(np.argmin(judged))
+    since = judged[best:]
+    rising = len(since) > WORSE_EPOCHS and np.mean(since[-2:]) > judged[best] + WORSE * abs(judged[best])
+    if rising and train[-1] < train[best]:
+        yield Finding(
+            "overfitting",
+            f"Since epoch {best + 1} the validation loss has risen from {judged[best]:.3g} to {judged[-1]:.3g}, and "
+            f"the training loss has fallen from {train[best]:.3g} to {train[-1]:.3g}.",
+            "warning", None, "dropout", **course.now, evidence={"best_epoch": best + 1, "val_loss": judged[-1]},
+            confidence=0.9, remedy=course.remedy(dropout=0.3, weight_decay=1e-3),
+        )  # fmt: skip
+
+
+# ---- players and codes -----------------------------------------------------------------------------------------------
+
+
+def mode_collapse(course):
+    values = course.losses("diversity")
+    if len(values) >= 3 and max(values[-2:]) < COLLAPSED:
+        yield Finding(
+            "mode_collapse", f"Samples differ from each other {values[-1]:.0%} as much as the data do.", "error", None,
+            "learning_rate", **course.now, evidence={"diversity": values[-1]}, confidence=0.8,
+            remedy=course.slower(2) | course.remedy(loss="wgan_gp"),
+        )  # fmt: skip
+
+
+def strong_discriminator(course):
+    values = course.losses("discriminator_loss")
+    if course.settings.get("loss") == "non_saturating" and len(values) >= 3 and max(values[-3:]) < NEVER_DECEIVED:
+        yield Finding(
+            "strong_discriminator", f"Its loss is {values[-1]:.2g}; between equals it would be 1.39.", "warning", None,
+            "rate_ratio", **course.now, evidence={"discriminator_loss": values[-1]}, confidence=0.6,
+            remedy=course.remedy(rate_ratio=0.5, spectral_normalization=True),
+        )  # fmt: skip
+
+
+def posterior_collapse(course):
+    values = course.losses("kl")
+    if len(values) >= 2 and max(values[-2:]) < EMPTY_CODE:
+        beta = course.settings.get("beta")
+        yield Finding(
+            "posterior_collapse", f"The code differs from the prior by {values[-1]:.2g} nats.", "error", None, "beta",
+            **course.now, evidence={"kl": values[-1]}, confidence=0.9,
+            remedy={"beta": beta / 10} if beta else {},
+        )  # fmt: skip
+
+
+# ---- at the end ------------------------------------------------------------------------------------------------------
+
+
+def still_falling(course):
+    name = "val_loss" if course.losses("val_loss") else "loss"
+    losses = course.losses(name)
+    if course.ended != "complete" or course.game or len(losses) < 4:
+        return
+    falls = [(a - b) / abs(a) if a else 0.0 for a, b in itertools.pairwise(losses[-4:])]
+    if min(falls) > STILL_FALLING:
+        yield Finding(
+            "still_falling", f"In the last epochs {name} fell by {min(falls):.0%} or more each, to {losses[-1]:.3g}.",
+            "note", None, "epochs", **course.now, evidence={"falls": falls}, confidence=0.8,
+        )  # fmt: skip
+
+
+#: What is only a result where a cause is known; and what stands for itself.
+RESULTS = (divergence, oscillation, no_learning)
+RULES = (overfitting, mode_collapse, strong_discriminator, posterior_collapse, still_falling)

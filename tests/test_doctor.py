@@ -1,0 +1,302 @@
+"""The training doctor: each fault it knows and a healthy twin, no trace in the training, and what it does."""
+
+import json
+import math
+
+import keras
+import numpy as np
+import pytest
+
+from keras_cookbook import callbacks, recipes
+from keras_cookbook.callbacks.doctor import FAULTS, Finding, TrainingDoctor
+from keras_cookbook.callbacks.doctor.course import Course
+from keras_cookbook.callbacks.doctor.findings import CATEGORIES, by_severity
+from keras_cookbook.callbacks.doctor.probe import Observation, Probe, Units
+from keras_cookbook.callbacks.doctor.rules import diagnose
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(320, 6)).astype("float32")
+Y = (X[:, :3] + 0.3 * RNG.normal(size=(320, 3))).argmax(axis=1)
+L = keras.layers
+
+
+def net(*hidden, optimizer="Adam", rate=3e-3, **compiling):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((6,)), *hidden, L.Dense(3, "softmax")])
+    model.compile(getattr(keras.optimizers, optimizer)(rate), "sparse_categorical_crossentropy", **compiling)
+    return model
+
+
+def relu(units=16, **arguments):
+    return L.Dense(units, "relu", **arguments)
+
+
+def seen(model, epochs=3, **arguments):
+    """What the doctor finds in a training."""
+    doctor = TrainingDoctor(probe=(X[:64], Y[:64]), tell=False, **arguments)
+    history = model.fit(X, Y, batch_size=16, epochs=epochs, verbose=0, callbacks=[doctor]).history
+    assert history["findings"][-1] <= len(doctor.findings)
+    return doctor.findings
+
+
+# ---- sick trainings, and healthy ones that look sick -----------------------------------------------------------------
+
+SICK = {
+    "units die of huge steps": (lambda: net(relu(), relu(), rate=10.0), "dying_units", "learning rate"),
+    "born dead": (
+        lambda: net(relu(bias_initializer=keras.initializers.Constant(-20)), relu()), "dead_units", "initialization",
+    ),
+    "a deep net of sigmoids": (
+        lambda: net(*[L.Dense(16, "sigmoid") for _ in range(8)]), "vanishing_gradient", "activation",
+    ),
+    "tanh of huge sums": (
+        lambda: net(L.Dense(16, "tanh", kernel_initializer=keras.initializers.RandomNormal(stddev=60)), relu()),
+        "saturated_units", "activation",
+    ),
+    "no step to speak of": (lambda: net(relu(), relu(), rate=1e-8), "small_updates", "learning rate"),
+    "too slow": (lambda: net(relu(), relu(), optimizer="SGD", rate=1e-5), "slow_convergence", "learning rate"),
+}  # fmt: skip
+
+HEALTHY = {
+    "plain": lambda: net(relu(), relu()),
+    "SGD": lambda: net(relu(), relu(), optimizer="SGD", rate=0.1),
+    "dropout": lambda: net(relu(64), L.Dropout(0.5), relu(64), L.Dropout(0.5)),
+    "sparse but not dead": lambda: net(relu(64, bias_initializer=keras.initializers.Constant(-0.5)), relu(64)),
+    "tanh": lambda: net(L.Dense(16, "tanh"), L.Dense(16, "tanh")),
+    "batch normalization": lambda: net(L.Dense(16), L.BatchNormalization(), L.ReLU(), relu()),
+    "frozen first layer": lambda: net(relu(64, trainable=False), relu()),
+    "a schedule": lambda: net(relu(), relu(), rate=keras.optimizers.schedules.CosineDecay(3e-3, 99)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SICK)
+def test_a_sick_training_is_told(name):
+    make, code, category = SICK[name]
+    findings = seen(make(), epochs=4)
+    assert code in [finding.code for finding in findings], findings
+    first = by_severity([finding for finding in findings if finding.severity != "note"])[0]
+    assert first.category == category, findings
+    assert first.epoch is not None
+    assert math.isfinite(first.confidence)
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_a_healthy_training_is_left_in_peace(name):
+    findings = seen(HEALTHY[name](), epochs=4)
+    assert [finding for finding in findings if finding.severity != "note"] == []
+
+
+def test_the_first_layer_that_is_not_finite_is_named():
+    model = net(relu(name="one"), relu(name="two"))
+    x = X.copy()
+    x[100, 2] = np.nan
+    doctor = TrainingDoctor(probe=(X[:64], Y[:64]), tell=False)
+    model.fit(x, Y, batch_size=16, epochs=1, shuffle=False, verbose=0, callbacks=[doctor])
+    found = doctor.findings[0]
+    assert (found.code, found.severity, found.layer, found.step) == ("not_finite", "error", "one", 7)
+    model = net(relu(name="one"), L.Lambda(lambda x: x / 0.0 * 0.0, name="two"))
+    found = Probe(model, (X[:8], Y[:8], None))(1, 1)
+    assert found.broken[0] == "two"
+    assert not found.finite
+
+
+# ---- no trace --------------------------------------------------------------------------------------------------------
+
+
+def trained(make, fitting, *extra):
+    keras.utils.set_random_seed(1)
+    model = make()
+    model.fit(**fitting, batch_size=8, epochs=5, verbose=0, callbacks=list(extra))
+    return [keras.ops.convert_to_numpy(v) for v in [*model.variables, *model.optimizer.variables]]
+
+
+def labelled(name, shape, **arguments):
+    return lambda: getattr(recipes, name)(shape, 3, seed=0, **arguments)
+
+
+PICTURES = {"x": RNG.integers(0, 256, (320, 8, 8, 1)).astype("uint8"), "y": Y}
+SEQUENCES = {"x": RNG.normal(size=(320, 5, 3)).astype("float32"), "y": Y}
+TRACES = {
+    "dropout": (labelled("mlp", (6,), dropout=0.5), {"x": X, "y": Y}),
+    "batch normalization": (labelled("cnn", (8, 8, 1), width=4, depth=1, dropout=0.3), PICTURES),
+    "several steps at once": (labelled("mlp", (6,), steps_per_execution=4), {"x": X, "y": Y}),
+    "recurrent": (labelled("recurrent", (5, 3), width=4, dropout=0.2), SEQUENCES),
+    "two players": (lambda: recipes.gan((8, 8, 1), width=4, depth=1, seed=0), {"x": PICTURES["x"]}),
+    "half precision": (labelled("mlp", (6,), precision="mixed_float16"), {"x": X, "y": Y}),
+    "validation": (labelled("mlp", (6,), dropout=0.5), {"x": X, "y": Y, "validation_split": 0.2}),
+}
+
+
+@pytest.mark.parametrize("name", TRACES)
+def test_a_training_is_the_same_with_the_doctor(name):
+    """Two hundred steps, to the last bit."""
+    make, fitting = TRACES[name]
+    doctor = TrainingDoctor(every=16, tell=False)
+    with_it, without = trained(make, fitting, doctor), trained(make, fitting)
+    assert len(doctor.course.looks) > 8
+    for a, b in zip(with_it, without, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_compiled_by_xla():
+    doctor = TrainingDoctor(tell=False)
+    recipes.mlp((6,), 3, jit_compile=keras.backend.backend() != "torch").fit(X, Y, verbose=0, callbacks=[doctor])
+    assert doctor.course.looks[-1].gradients
+
+
+def test_numbers_of_a_look_equal_the_slow_ones():
+    model = net(relu(name="one"), optimizer="SGD", rate=0.1)
+    probe = Probe(model, (X[:32], Y[:32], None))
+    look = probe(1, 1)
+    assert look.loss == pytest.approx(model.evaluate(X[:32], Y[:32], verbose=0), rel=1e-5)
+    before = [keras.ops.convert_to_numpy(w) for w in model.weights]
+    probe.remember(1)
+    model.fit(X[:32], Y[:32], batch_size=32, verbose=0)
+    # A step of SGD is the gradient times the rate.
+    moves = [(a - keras.ops.convert_to_numpy(w)) / 0.1 for a, w in zip(before, model.weights, strict=True)]
+    norms = [math.hypot(np.linalg.norm(moves[i]), np.linalg.norm(moves[i + 1])) for i in (0, 2)]
+    np.testing.assert_allclose(list(look.gradients.values()), norms, rtol=1e-4)
+    sizes = [math.hypot(np.linalg.norm(before[i]), np.linalg.norm(before[i + 1])) for i in (0, 2)]
+    np.testing.assert_allclose(list(look.weights.values()), sizes, rtol=1e-5)
+    np.testing.assert_allclose(
+        list(probe.moved(2).values()), [0.1 * norm / size for norm, size in zip(norms, sizes, strict=True)], rtol=1e-4
+    )
+    hidden = np.maximum(X[:32] @ before[0] + before[1], 0)
+    assert look.units["one"].sparse == pytest.approx((hidden == 0).mean(), abs=1e-6)
+    assert look.units["one"].dead == pytest.approx((hidden == 0).all(axis=0).mean(), abs=1e-6)
+
+
+# ---- rules, on numbers alone -----------------------------------------------------------------------------------------
+
+
+def looks(losses, gradients=None, updates=0.01, units=None):
+    gradients = gradients or [(1.0, 1.0, 1.0, 1.0)] * len(losses)
+    names = "abcd"
+    return [
+        Observation(
+            2**index, 1, loss, dict(zip(names, norms, strict=True)), dict.fromkeys(names, 5.0),
+            dict.fromkeys(names, updates), units or {},
+        )
+        for index, (loss, norms) in enumerate(zip(losses, gradients, strict=True))
+    ]  # fmt: skip
+
+
+def epochs(**logs):
+    return [dict(zip(logs, values, strict=True)) for values in zip(*logs.values(), strict=True)]
+
+
+SETTINGS = {"learning_rate": 0.01, "dropout": 0.0, "clip_norm": None, "activation": "tanh", "beta": 4.0}
+COURSES = [
+    ("exploding_gradient", Course(looks([1, 1, 1, 2, 3], [(1,) * 4] * 3 + [(9, 9, 900, 9)] * 2))),
+    (None, Course(looks([1, 0.9, 0.8, 0.5, 0.3], [(1,) * 4] * 3 + [(9, 9, 900, 9)] * 2))),
+    ("vanishing_gradient", Course(looks([1] * 4, [(1e-6, 1e-4, 1e-2, 1)] * 4))),
+    (None, Course(looks([1, 0.2, 0.1, 0.05], [(1e-6, 1e-4, 1e-2, 1)] * 4))),
+    ("large_updates", Course(looks([1] * 4, updates=0.5))),
+    ("divergence", Course(epochs=epochs(loss=[1.0, 0.5, 0.8, 1.2, 1.5]))),
+    (None, Course(epochs=epochs(loss=[1.0, 0.5, 1.2, 0.4, 0.3]))),
+    ("oscillation", Course(epochs=epochs(loss=[1.0, 0.5, 0.9, 0.5, 0.9, 0.5, 0.9]))),
+    (None, Course(epochs=epochs(loss=[1.0, 0.8, 0.7, 0.6, 0.55, 0.52, 0.5]))),
+    ("no_learning", Course(epochs=epochs(loss=[1.11, 1.1, 1.1, 1.1]), guess=1.1)),
+    (None, Course(epochs=epochs(loss=[1.11, 1.0, 0.9, 0.8]), guess=1.1)),
+    ("overfitting", Course(epochs=epochs(loss=[1, 0.8, 0.6, 0.4, 0.3, 0.2], val_loss=[1, 0.9, 0.8, 0.95, 1.1, 1.3]))),
+    (None, Course(epochs=epochs(loss=[1, 0.8, 0.6, 0.4, 0.3, 0.2], val_loss=[1, 0.9, 0.8, 0.95, 0.8, 0.81]))),
+    ("mode_collapse", Course(epochs=epochs(diversity=[0.5, 0.05, 0.04, 0.03]), game=True)),
+    (None, Course(epochs=epochs(diversity=[0.02, 0.3, 0.5, 0.6]), game=True)),
+    ("posterior_collapse", Course(epochs=epochs(kl=[1.0, 0.01, 0.001]))),
+    (None, Course(epochs=epochs(kl=[0.01, 2.0, 5.0]))),
+    ("still_falling", Course(epochs=epochs(loss=[1, 0.8, 0.6, 0.4, 0.3]), ended="complete")),
+    (None, Course(epochs=epochs(loss=[1, 0.8, 0.6, 0.4, 0.3]), ended="early")),
+    (
+        "strong_discriminator",
+        Course(epochs=epochs(discriminator_loss=[0.5, 0.01, 0.01, 0.01]), settings={"loss": "non_saturating"}),
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "course"), COURSES)
+def test_a_rule(code, course):
+    course.settings = {**SETTINGS, **course.settings}
+    found = diagnose(course)
+    assert [finding.code for finding in found] == [code] * bool(code)
+    for finding in found:
+        assert set(finding.remedy) <= {*SETTINGS, "loss", "rate_ratio", "spectral_normalization", "weight_decay"}
+        json.dumps(finding.as_dict())
+
+
+def test_units_must_be_hidden_and_lastingly_dead():
+    dead = {"a": Units("relu", dead=0.9)}
+    assert diagnose(Course(looks([1] * 3, units=dead))) == []
+    assert [f.code for f in diagnose(Course(looks([1] * 3, units=dead), hidden={"a"}))] == ["dead_units"]
+    assert diagnose(Course(looks([1] * 2, units=dead), hidden={"a"})) == []
+
+
+def test_the_catalogue():
+    for code, fault in FAULTS.items():
+        assert fault.category in CATEGORIES, code
+        assert fault.advice.endswith("."), code
+        assert fault.source, code
+    with pytest.raises(ValueError, match="code must be one of"):
+        Finding("bad_luck", "")
+    with pytest.raises(ValueError, match="severity must be one of"):
+        Finding("not_finite", "", "fatal")
+
+
+# ---- what it does ----------------------------------------------------------------------------------------------------
+
+
+def exploding():
+    return net(relu(), relu(), optimizer="SGD", rate=1e4)
+
+
+def test_it_warns():
+    with pytest.warns(RuntimeWarning, match="Lower the learning rate"):
+        exploding().fit(X, Y, batch_size=16, epochs=2, verbose=0, callbacks=[TrainingDoctor(probe=(X[:64], Y[:64]))])
+
+
+def test_it_stops():
+    doctor = TrainingDoctor("stop", probe=(X[:64], Y[:64]), tell=False)
+    history = exploding().fit(X, Y, batch_size=16, epochs=9, verbose=0, callbacks=[doctor])
+    assert len(history.epoch) < 9
+    assert any(finding.severity == "error" for finding in doctor.findings)
+
+
+def test_it_rolls_back_and_goes_on_slower():
+    model = net(relu(), relu(), optimizer="SGD", rate=0.1)
+
+    class Accident(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                self.model.set_weights([weight * np.nan for weight in self.model.get_weights()])
+
+    doctor = TrainingDoctor("rollback", every=4, probe=(X[:64], Y[:64]), tell=False)
+    losses = model.fit(X, Y, batch_size=16, epochs=4, verbose=0, callbacks=[Accident(), doctor]).history["loss"]
+    assert [finding.code for finding in doctor.findings] == ["not_finite"]
+    assert float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)) == pytest.approx(0.01)
+    assert np.isfinite(losses[2:]).all()
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [({"action": "cure"}, "'rollback'"), ({"every": 0}, "every must be 1"), ({"probe": 3}, r"\(x, y\)")],
+)
+def test_bad_arguments(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        TrainingDoctor(**arguments)
+
+
+def test_data_it_must_not_touch_are_not_touched():
+    import tensorflow as tf
+
+    data = tf.data.Dataset.from_tensor_slices((X, Y)).shuffle(320, seed=0).batch(16)
+    doctor = TrainingDoctor(tell=False)
+    recipes.mlp((6,), 3).fit(data, verbose=0, callbacks=[doctor])
+    assert not doctor.course.looks
+    recipes.mlp((6,), 3).fit(data, validation_data=data, verbose=0, callbacks=[doctor])
+    assert doctor.course.looks
+
+
+def test_with_the_usual_callbacks(tmp_path):
+    chosen = callbacks.standard(tmp_path, doctor=True, progress=False, tensorboard=False, report=True)
+    recipes.mlp((6,), 3).fit(X, Y, validation_split=0.2, verbose=0, callbacks=chosen)
+    assert "findings" in json.loads((tmp_path / "log.jsonl").read_text())
