@@ -7,9 +7,12 @@ from collections.abc import Iterable, Sequence
 import keras
 from keras import callbacks as kc
 
+from .averaging import StochasticWeightAveraging
 from .checkpoint import BestModel
 from .logs import JSONLog, LogLearningRate, inner_optimizers
 from .resume import Resume
+from .stopping import StopAfter
+from .unfreezing import GradualUnfreezing
 
 _ONE_OF_A_KIND = (
     kc.EarlyStopping,
@@ -20,6 +23,9 @@ _ONE_OF_A_KIND = (
     kc.ProgbarLogger,
     LogLearningRate,
     Resume,
+    StochasticWeightAveraging,
+    StopAfter,
+    GradualUnfreezing,
 )
 
 
@@ -28,7 +34,8 @@ def check(callbacks: Sequence[kc.Callback], model: keras.Model | None = None, lo
 
     Found are: two of a kind, or two that write one file; early stopping that comes before the plateau schedule has
     lowered the rate once; two callbacks that both set the learning rate; a learning-rate schedule in the model's
-    optimizer together with a callback that sets the rate; a monitor that isn't logged.
+    optimizer together with a callback that sets the rate; weights that are averaged twice, or a mean that early
+    stopping would replace; a monitor that isn't logged.
 
     Args:
         callbacks: What is handed to `fit`.
@@ -61,6 +68,17 @@ def check(callbacks: Sequence[kc.Callback], model: keras.Model | None = None, lo
         raise ValueError(
             f"the optimizer's learning rate is a schedule, which {type(setting[0]).__name__} cannot set: "
             "leave out the callback, or compile with a plain learning rate"
+        )
+    averaging = found[StochasticWeightAveraging]
+    if averaging and (found[kc.SwapEMAWeights] or any(o.use_ema for o in inner_optimizers(model))):
+        raise ValueError(
+            "StochasticWeightAveraging and the optimizer's average (use_ema, ema= of a recipe) both put their mean "
+            "into the model: leave one out"
+        )
+    if averaging and not averaging.validate and stopping and stopping.restore_best_weights:
+        raise ValueError(
+            "early stopping would put the best weights in place of the mean, which StochasticWeightAveraging(validate="
+            "False) makes only afterwards: leave out validate=False, or give patience=None"
         )
     if logs is not None:
         _check_monitors(callbacks, list(logs))

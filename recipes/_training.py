@@ -6,7 +6,7 @@ from typing import Annotated, get_type_hints
 import keras
 
 from ._kinds import Argument, Choice, Either, Integer, Real
-from .parts.schedules import SHAPES, PlannedSchedule
+from .parts.schedules import SHAPES, CycledAdam, CycledAdamW, CycledSGD, PlannedSchedule
 
 OPTIMIZERS = {
     "adam": keras.optimizers.Adam,
@@ -25,6 +25,12 @@ OPTIMIZERS = {
 MOMENTUM = {"sgd": "momentum", "rmsprop": "momentum"} | dict.fromkeys(
     ("adam", "adamw", "nadam", "adamax", "lamb", "lion"), "beta_1"
 )
+#: Those whose momentum can run against the learning rate.
+CYCLED = {
+    "adam": CycledAdam,
+    "adamw": CycledAdamW,
+    "sgd": lambda **settings: CycledSGD(nesterov=True, **settings),
+}
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,9 @@ class Training:
     weight_decay: the share of each weight taken off per step, times the learning rate (decoupled: Loshchilov and
         Hutter, 2019, arXiv:1711.05101). Biases and normalisation weights are left alone. None is the optimizer's own:
         0.004 for "adamw", nothing for the others.
-    schedule: the course of the learning rate over the whole of `fit`.
+    schedule: the course of the learning rate over the whole of `fit`. "one_cycle_momentum" also lets the momentum run
+        against it, from `momentum` (None is 0.95) down by 0.1 at the peak and back (Smith, 2018, arXiv:1803.09820);
+        for "adam", "adamw" and "sgd".
     warmup: the share of all steps in which the rate rises from zero.
     clip_norm: the largest norm that all gradients together may have.
     label_smoothing: the share of a label spread evenly over all classes (Szegedy et al., 2016, arXiv:1512.00567).
@@ -93,7 +101,15 @@ class Training:
             rate = PlannedSchedule(rate, self.schedule, self.warmup)
         decay = {} if self.weight_decay is None else {"weight_decay": self.weight_decay}
         momentum = {} if self.momentum is None else {MOMENTUM[self.optimizer]: self.momentum}
-        return OPTIMIZERS[self.optimizer](
+        kind = OPTIMIZERS[self.optimizer]
+        if self.schedule == "one_cycle_momentum":
+            if self.optimizer not in CYCLED or self.momentum == 0:
+                raise ValueError(
+                    f"schedule='one_cycle_momentum' needs a momentum above 0 and one of {', '.join(CYCLED)}, not "
+                    f"optimizer={self.optimizer!r} with momentum={self.momentum}. Or take schedule='one_cycle'."
+                )
+            kind, momentum = CYCLED[self.optimizer], {MOMENTUM[self.optimizer]: self.momentum or 0.95}
+        return kind(
             learning_rate=rate,
             **decay,
             global_clipnorm=self.clip_norm,
