@@ -92,26 +92,18 @@ class TrainingDoctor(keras.callbacks.Callback):
         self._epoch = epoch + 1
 
     def on_train_batch_begin(self, batch, logs=None):
-        if self._bad:
-            self._bad = False
-            self._look()
+        self._visit(self._before + batch)
 
     def on_train_batch_end(self, batch, logs=None):
+        # On JAX and PyTorch in another thread, while the next step is computed: what is seen is acted upon later.
         self._step = self._before + batch + 1
         loss = (logs or {}).get("loss")
         if loss is not None and not math.isfinite(loss):
-            self._bad = True  # acted upon where no other thread computes
-        if self._unmoved:
-            self._measure_step()
-        if self._step >= self._next:
-            self._next = self._step + min(max(self._step, 1), self.every)
-            self._look()
+            self._bad = True
 
     def on_epoch_end(self, epoch, logs=None):
         self._before = self._step
-        if self._bad:
-            self._bad = False
-            self._look()
+        self._visit(self._step)
         self.course.epochs.append({name: float(value) for name, value in (logs or {}).items() if np.ndim(value) == 0})
         self._judge()
         if logs is not None:
@@ -134,26 +126,37 @@ class TrainingDoctor(keras.callbacks.Callback):
 
     # ---- looks
 
-    def _look(self):
+    def _visit(self, step: int):
+        """Between two steps, after so many."""
+        if self._unmoved and step > self.course.looks[-1].step:
+            self._measure_step(step)
+        if self._bad or step >= self._next:
+            self._bad = False
+            self._next = step + min(step, self.every)
+            self._look(step)
+
+    def _look(self, step: int):
         if self.batch is None:
             return
         if self._probe is None:
             self._probe = Probe(self.model, self.batch)
             self.course.guess = best_constant(self.model, self.batch[1])
-        look = self._probe(self._step, self._epoch)
+        assert self.model is not None  # on JAX asking for it brings its variables up to date
+        look = self._probe(step, self._epoch)
         self.course.looks.append(look)
         self.course.hidden = self._probe.hidden()
         if look.finite:
-            self._probe.remember(self._step)
+            self._probe.remember(step)
             self._unmoved = True
         self._judge()
         if self.action == "rollback" and look.finite and not self._worst():
             self._good = [ops.convert_to_numpy(variable).copy() for variable in self._everything()]
 
-    def _measure_step(self):
+    def _measure_step(self, step: int):
         """How far the step after a look has moved the weights."""
         self._unmoved = False
-        self.course.looks[-1].updates = self._probe.moved(self._step)
+        assert self.model is not None
+        self.course.looks[-1].updates = self._probe.moved(step)
         self._judge()
 
     def _judge(self):

@@ -269,7 +269,8 @@ def _by_torch(fn, values):
     import torch
 
     values = [value.detach().requires_grad_() for value in values]
-    with torch.enable_grad():
+    # Dropout without a seed of its own draws from PyTorch's generator.
+    with torch.enable_grad(), torch.random.fork_rng():
         answer = fn(values)
         return answer, torch.autograd.grad(answer[0], values, allow_unused=True)
 
