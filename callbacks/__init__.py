@@ -1,24 +1,41 @@
 """Callbacks for any compiled `keras.Model`: `standard()` is what nearly everyone wants, in one call."""
 
+from .averaging import StochasticWeightAveraging
 from .bundle import standard
 from .checkpoint import BestModel, save_json, save_model, write_text
 from .checks import check
+from .curves import LiveCurves
+from .doctor import TrainingDoctor, preflight
+from .finders import find_batch_size, find_learning_rate, overfit_one_batch, restored, smoke_run
 from .logs import JSONLog, LogLearningRate
 from .progress import Progress
 from .report import Report, plots
 from .resume import Resume
+from .stopping import StopAfter
+from .unfreezing import GradualUnfreezing
 
 __all__ = [
     "BestModel",
+    "GradualUnfreezing",
     "JSONLog",
+    "LiveCurves",
     "LogLearningRate",
     "Progress",
     "Report",
     "Resume",
+    "StochasticWeightAveraging",
+    "StopAfter",
+    "TrainingDoctor",
     "check",
+    "find_batch_size",
+    "find_learning_rate",
+    "overfit_one_batch",
     "plots",
+    "preflight",
+    "restored",
     "save_json",
     "save_model",
+    "smoke_run",
     "standard",
     "write_text",
 ]

@@ -6,6 +6,8 @@ import random
 import keras
 import numpy as np
 
+from .preflight import reading
+
 #: Examples that are looked at.
 _EXAMPLES = 64
 
@@ -22,6 +24,9 @@ def examples_of(call: dict) -> tuple | None:
             return _some(x[0])
     if all(hasattr(part, "shape") for part in keras.tree.flatten(x)):  # no data set has one
         return _some((x, y, call["sample_weight"]))
+    if hasattr(x, "element_spec") and (sample := next(iter(reading.samples(x).values()), None)) is not None:
+        parts = dict(zip(sample.names, sample.x, strict=True)) if sample.names else sample.x
+        return _some((parts if len(sample.x) > 1 else sample.x[0], sample.y, None))
     if isinstance(judge, tuple | list) and all(hasattr(part, "shape") for part in keras.tree.flatten(judge)):
         return _some(tuple(judge))
     if judge is not None and not hasattr(judge, "__next__") and hasattr(judge, "__iter__"):

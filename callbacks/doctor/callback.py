@@ -12,6 +12,7 @@ from ..logs import inner_optimizers
 from .batch import best_constant, examples_of
 from .course import Course
 from .findings import Finding, by_severity
+from .preflight import preflight
 from .probe import Probe
 from .rules import diagnose
 
@@ -23,14 +24,15 @@ _ROLL_BACKS = 3
 class TrainingDoctor(keras.callbacks.Callback):
     """Watches a training through a fixed batch, and says what is wrong, where, and what to do about it.
 
-    Looks are taken after steps 1, 2, 4, 8, ... and then each `every` steps: the gradient of each layer, how far one
-    step moves its weights, dead and saturated units, and the first layer that is no longer finite. Rules
-    (`callbacks.doctor.rules`) judge these and the logs of the epochs. The training itself is untouched: its weights are
-    the same to the last bit with the doctor and without.
+    Before the first step `preflight` looks at model and data. Then looks are taken after steps 1, 2, 4, 8, ... and each
+    `every` steps: at the gradient of each layer, how far one step moves its weights, dead and saturated units, and the
+    first layer that is no longer finite. Rules judge these and the logs of the epochs. The training itself is
+    untouched: its weights are the same to the last bit with the doctor and without.
 
     `fit` of a recipe's model shows this callback the data, which Keras does not. Looked at are 64 examples from
-    everywhere in arrays; or a batch of the validation data, or of a `PyDataset`. Of other data nothing is taken, since
-    another pass can change the order of the next one: give `probe=`. Without a probe the logs alone are judged.
+    everywhere in arrays and in the first batches of a `tf.data.Dataset` (of a copy without its shuffle, where one can
+    be made), or a batch of a `PyDataset` or of the validation data. Nothing is taken where that would change what
+    training gets: then give `probe=`. Without a probe the logs alone are judged.
 
     Args:
         action: What an error leads to: "warn" (it is told, as all findings are), "stop", or "rollback": weights and
@@ -38,7 +40,7 @@ class TrainingDoctor(keras.callbacks.Callback):
         every: Steps between looks.
         light: Looks at a quarter as many steps.
         probe: (x, y) or (x, y, sample_weight) of arrays to look at the model with.
-        tell: Whether findings are warned of when they are found.
+        tell: Whether findings are warned of when they are found; notes are not.
 
     Attributes:
         findings: `Finding`s in the order in which they were made; each fault of a layer once. Their number is in the
@@ -60,7 +62,7 @@ class TrainingDoctor(keras.callbacks.Callback):
             raise ValueError("probe must be (x, y) or (x, y, sample_weight) of arrays; without labels y is None")
         self.action, self.every, self.tell = action, every * 4 if light else every, tell
         self.batch = None if probe is None else (*probe, None)[:3]
-        self.findings, self.course = [], Course()
+        self.findings, self.course, self._before_fit = [], Course(), {}
 
     def __deepcopy__(self, memo):  # a trial's own, before it has begun
         return type(self)(self.action, every=self.every, probe=self.batch, tell=self.tell)
@@ -68,12 +70,19 @@ class TrainingDoctor(keras.callbacks.Callback):
     @contextlib.contextmanager
     def during_fit(self, model: keras.Model, call: dict):
         """Surrounds a call to `fit`, of which the data are looked at."""
-        if self.batch is None:
+        given = self.batch
+        if given is None:
             self.batch = examples_of(call)
+        self._before_fit = {
+            "data": call["x"] if call["y"] is None else (call["x"], call["y"]),
+            "callbacks": [c for c in keras.tree.flatten(call["callbacks"]) if c is not None],
+            "batch_size": call["batch_size"],
+            "validation_split": call["validation_split"] or 0.0,
+        }
         try:
             yield
         finally:
-            self._probe = self._good = None
+            self.batch, self._probe, self._good, self._before_fit = given, None, None, {}
 
     # ---- what Keras calls
 
@@ -87,6 +96,7 @@ class TrainingDoctor(keras.callbacks.Callback):
         self._before = self._step = 0  # steps of the epochs that are done; of all
         self._next = 1
         self._unmoved = self._bad = False
+        self._take(preflight(self.model, **self._before_fit))
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch + 1
@@ -160,11 +170,14 @@ class TrainingDoctor(keras.callbacks.Callback):
         self._judge()
 
     def _judge(self):
-        fresh = [f for f in diagnose(self.course) if (f.code, f.layer) not in self._known]
+        self._take(diagnose(self.course))
+
+    def _take(self, findings):
+        fresh = [f for f in findings if (f.code, f.layer) not in self._known]
         self.findings += fresh
         self._known |= {(finding.code, finding.layer) for finding in fresh}
         for finding in by_severity(fresh):
-            if self.tell:
+            if self.tell and finding.severity != "note":
                 warnings.warn(str(finding), RuntimeWarning, stacklevel=2)
         if any(finding.severity == "error" for finding in fresh):
             self._act()

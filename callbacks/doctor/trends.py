@@ -1,6 +1,7 @@
 """What the logs of the epochs say is wrong: a rule for each fault."""
 
 import itertools
+import math
 
 import numpy as np
 
@@ -15,6 +16,8 @@ DIVERGED = 2.0
 FALL, GUESS = 0.02, 0.98
 #: A loss so many times that of a guess begins elsewhere, and may fall for long before it gets there.
 FAR = 3
+#: The norm of a gradient that moves nothing.
+FLAT = 1e-6
 #: The epochs in a row that validation must get worse, and by how much of its best in all.
 WORSE_EPOCHS, WORSE = 3, 0.1
 #: Oscillation: epochs looked at, turns among them, and the size of a swing beside the loss.
@@ -30,17 +33,31 @@ NEVER_DECEIVED = 0.05
 
 
 def divergence(course):
-    losses = course.losses()
-    looks = lasting(course)
+    losses, looks = course.losses(), lasting(course)
     grown = len(losses) >= LOOKS and min(losses[-2:]) > DIVERGED * min(losses)
     far = looks and min(look.loss for look in looks) > DIVERGED * course.looks[0].loss and looks[-1].step > 30
-    if course.game or not (grown or far):
+    if course.game or not (grown or far or _stuck(course, losses, looks)):
         return
-    first, last = (min(losses), losses[-1]) if grown else (course.looks[0].loss, looks[-1].loss)
+    if grown or far:
+        first, last = (min(losses), losses[-1]) if grown else (course.looks[0].loss, looks[-1].loss)
+        told = f"The loss has grown from {first:.3g} to {last:.3g}."
+    else:
+        first, last = course.guess, losses[-1] if losses else looks[-1].loss
+        told = f"The loss stands at {last:.3g}, far above that of the best constant answer, {course.guess:.3g}."
     yield Finding(
-        "divergence", f"The loss has grown from {first:.3g} to {last:.3g}.", "error", None, "learning_rate",
-        **course.now, evidence={"first": first, "now": last}, confidence=0.8, remedy=course.slower(),
+        "divergence", told, "error", None, "learning_rate", **course.now, evidence={"first": first, "now": last},
+        confidence=0.8, remedy=course.slower(),
     )  # fmt: skip
+
+
+def _stuck(course, losses, looks) -> bool:
+    """Whether the loss has been thrown to where there is no way back: no gradient, and far worse than a guess."""
+    if course.guess is None:
+        return False
+    flat = looks and max(math.hypot(*look.gradients.values()) for look in looks) < FLAT
+    return bool(flat and min(look.loss for look in looks) > FAR * course.guess) or (
+        len(losses) >= LOOKS and min(losses[-LOOKS:]) > FAR * course.guess and losses[-1] > (1 - FALL) * losses[-LOOKS]
+    )
 
 
 def oscillation(course):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from ..report.splits import SPLITS, has_splits
+from ...report.splits import SPLITS, has_splits
 
 MOST_BATCHES, MOST_ROWS = 32, 10_000
 # Of large images fewer: so many numbers take 128 MiB in double precision, in which they are looked at.

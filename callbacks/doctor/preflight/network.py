@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 
-from ..checks import check
-from ..logs import inner_optimizers
-from .findings import Finding
+from ...checks import check
+from ...logs import inner_optimizers
+from ..findings import Finding
 from .graph import AVERAGES, PRODUCTS, RECURRENT, SHAPERS, Graph, ahead, inner_layers, over_last_axis, unwrapped
 
 # He (2015) and Glorot (2010) differ by less than 2, LeCun's lies between: ten times off is none of them.

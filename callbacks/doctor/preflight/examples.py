@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 from keras import ops
 
-from .findings import Finding
+from ..findings import Finding
 from .graph import PRODUCTS, RECURRENT, SHAPERS
 from .network import remedy
 

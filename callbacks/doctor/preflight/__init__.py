@@ -6,8 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from ..findings import Finding, by_severity
 from . import examples, losses, network, reading
-from .findings import Finding, by_severity
 from .graph import graph, inner_layers
 
 # The loss of a network that guesses is known; an untrained one begins up to about twice as far.

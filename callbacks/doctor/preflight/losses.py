@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from .findings import Finding
+from ..findings import Finding
 from .graph import head
 from .network import remedy
 
