@@ -3,6 +3,7 @@
 python benchmarks/run.py [case ...] [--rounds N] [--markdown] [--list]
 """
 
+import doctor_overhead  # noqa: F401
 import first_step  # noqa: F401
 import generative_step  # noqa: F401
 import import_and_build  # noqa: F401
