@@ -1,6 +1,6 @@
 """A training that is watched, against the same training without.
 
-    python benchmarks/doctor_overhead.py
+    python benchmarks/doctor_overhead.py TrainingDoctor
 
 `fit` on numbers in memory, an epoch a round, of which none is the first: the ratio is the time of the peer to that with
 `callbacks.TrainingDoctor` at its default cadence, or in light mode.
