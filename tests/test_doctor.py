@@ -41,10 +41,10 @@ def seen(model, epochs=3, **arguments):
 
 # ---- sick trainings, and healthy ones that look sick -----------------------------------------------------------------
 
+#: What becomes of a network that is thrown far away depends on where it lands.
+THROWN = ("not_finite", "exploding_gradient", "dying_units", "divergence", "large_updates")
 SICK = {
-    "huge steps": (
-        lambda: net(relu(), relu(), rate=10.0), ("dying_units", "divergence", "large_updates"), "learning rate",
-    ),
+    "huge steps": (lambda: net(relu(), relu(), optimizer="SGD", rate=50.0), THROWN, "learning rate"),
     "born dead": (
         lambda: net(relu(bias_initializer=keras.initializers.Constant(-20)), relu()), "dead_units", "initialization",
     ),

@@ -693,7 +693,7 @@ def test_no_more_than_is_needed_is_read():
 @pytest.mark.parametrize(
     "data",
     [object(), 5, [], (None, None), (X, "text"), (X[:0], Y[:0]), {"a": X}, np.array(["a", None], object), (X, Y[:5])],
-    ids=str,
+    ids=lambda data: type(data).__name__,
 )
 def test_odd_data_do_not_raise(data, monkeypatch):
     monkeypatch.undo()

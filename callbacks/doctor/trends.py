@@ -80,9 +80,9 @@ def no_learning(course):
     losses = course.losses()
     if course.game or course.guess is None or len(losses) < 3 or min(losses[-2:]) < GUESS * course.guess:
         return
-    if losses[0] > FAR * course.guess:
-        return  # it comes from far away, and that is another fault
-    fall = (losses[0] - losses[-1]) / abs(losses[0]) if losses[0] else 0.0
+    # What comes from far away falls for long; then it is the last epoch that tells whether it goes on.
+    first = losses[-2] if losses[0] > FAR * course.guess else losses[0]
+    fall = (first - losses[-1]) / abs(first) if first else 0.0
     steps = [size for look in lasting(course) for size in look.updates.values()]
     slow = bool(steps) and float(np.median(steps)) < SLOW_UPDATE and losses == sorted(losses, reverse=True)
     evidence = {"loss": losses[-1], "guess": course.guess, "fall": fall}

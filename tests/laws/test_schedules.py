@@ -128,8 +128,8 @@ def test_an_optimizer_without_momentum_is_told():
         recipes.mlp((3,), 2, optimizer="sgd", momentum=0.0, schedule="one_cycle_momentum")
 
 
-@pytest.mark.parametrize("name", recipes.list())
-def test_every_recipe_takes_the_shapes(name):
+@pytest.mark.parametrize("name", ["mlp", "gan"])  # one optimizer, and two
+def test_recipes_take_the_shapes(name):
     case = Case(recipes.get(name))
     for shape in ("cyclical", "one_cycle_momentum"):
         model = case.make(schedule=shape)
