@@ -80,6 +80,8 @@ def no_learning(course):
     losses = course.losses()
     if course.game or course.guess is None or len(losses) < 3 or min(losses[-2:]) < GUESS * course.guess:
         return
+    if _stuck(course, losses, lasting(course)):
+        return  # it is worse than that
     # What comes from far away falls for long; then it is the last epoch that tells whether it goes on.
     first = losses[-2] if losses[0] > FAR * course.guess else losses[0]
     fall = (first - losses[-1]) / abs(first) if first else 0.0
