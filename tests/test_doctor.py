@@ -95,7 +95,8 @@ def test_the_first_layer_that_is_not_finite_is_named():
     doctor = TrainingDoctor(probe=(X[:64], Y[:64]), tell=False)
     model.fit(x, Y, batch_size=16, epochs=1, shuffle=False, verbose=0, callbacks=[doctor])
     found = doctor.findings[0]
-    assert (found.code, found.severity, found.layer, found.step) == ("not_finite", "error", "one", 7)
+    assert (found.code, found.severity, found.layer) == ("not_finite", "error", "one")
+    assert found.step in (7, 8), "where losses are read in another thread, it may be a step later"
     model = net(relu(name="one"), L.Lambda(lambda x: x / 0.0 * 0.0, name="two"))
     found = Probe(model, (X[:8], Y[:8], None))(1, 1)
     assert found.broken[0] == "two"
