@@ -323,3 +323,17 @@ def test_with_the_usual_callbacks(tmp_path):
     chosen = callbacks.standard(tmp_path, doctor=True, progress=False, tensorboard=False, report=True)
     recipes.mlp((6,), 3).fit(X, Y, validation_split=0.2, verbose=0, callbacks=chosen)
     assert "findings" in json.loads((tmp_path / "log.jsonl").read_text())
+
+
+def test_a_report_of_a_training_that_ended_in_nan(tmp_path):
+    """It is needed most there."""
+    data = recipes.data.load("iris")
+    chosen = callbacks.standard(tmp_path, doctor=True, progress=False, tensorboard=False, report=data, patience=None)
+    model = recipes.mlp(data.input_shape, data.outputs, optimizer="sgd", learning_rate=1e6, depth=3)
+    with pytest.warns(RuntimeWarning, match="no longer finite|is not finite"):
+        model.fit(data.train, validation_data=data.validation, epochs=3, verbose=0, callbacks=chosen)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert "not_finite" in [finding["code"] for finding in report["findings"]]
+    page = (tmp_path / "report.html").read_text()
+    assert "What looks wrong" in page
+    assert "no longer finite" in page or "is not finite" in page

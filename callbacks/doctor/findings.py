@@ -142,7 +142,7 @@ FAULTS = {
     # ---- seen in training --------------------------------------------------------------------------------------------
     "not_finite": Fault(
         "learning rate", "NaN or infinity in the network",
-        "Lower the learning rate, clip gradients, and look at the batch that was saved.", _CHECKER,
+        "Lower the learning rate, clip gradients, and look for rows that are not finite.", _CHECKER,
     ),
     "exploding_gradient": Fault(
         "learning rate", "Gradients that explode",

@@ -69,7 +69,7 @@ def _changes(remedy: dict) -> str:
 
 
 def _curves(report: dict) -> str:
-    marks = [(f["epoch"], f["title"].lower()) for f in report.get("findings", []) if f["epoch"]]
+    marks = [(f["epoch"], f["title"]) for f in report.get("findings", []) if f["epoch"]]
     log, best = report["log"], report["training"]["best_epoch"]
     if not log:
         return "<p>No epoch was finished.</p>"
@@ -159,9 +159,9 @@ def _classes(judged: dict):
 
 
 def _calibration(judged: dict) -> str:
-    if "calibration" not in judged:
+    calibrated = judged.get("calibration")
+    if calibrated is None or isinstance(calibrated["ece"], str):  # "NaN", of a network whose answers are
         return ""
-    calibrated = judged["calibration"]
     label = f"reliability diagram; expected calibration error {calibrated['ece']:.3f}"
     caption = (
         f"Among predictions made with some confidence, how many are right. ECE {calibrated['ece']:.3f}: confidence and "
