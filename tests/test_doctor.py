@@ -329,7 +329,8 @@ def test_a_report_of_a_training_that_ended_in_nan(tmp_path):
     """It is needed most there."""
     data = recipes.data.load("iris")
     chosen = callbacks.standard(tmp_path, doctor=True, progress=False, tensorboard=False, report=data, patience=None)
-    model = recipes.mlp(data.input_shape, data.outputs, optimizer="sgd", learning_rate=1e6, depth=3)
+    model = recipes.mlp(data.input_shape, data.outputs)
+    model.set_weights([weight * np.nan for weight in model.get_weights()])
     with pytest.warns(RuntimeWarning, match="no longer finite|is not finite"):
         model.fit(data.train, validation_data=data.validation, epochs=3, verbose=0, callbacks=chosen)
     report = json.loads((tmp_path / "report.json").read_text())
