@@ -9,6 +9,8 @@ import warnings
 import keras
 import numpy as np
 
+from .resume.state import assign
+
 
 class StochasticWeightAveraging(keras.callbacks.Callback):
     """Puts the mean of the weights at the ends of the last epochs into the model (SWA; Izmailov et al., 2018,
@@ -206,8 +208,3 @@ def without_gradients():
 def value(variable) -> np.ndarray:
     """A copy: a view would change with the variable."""
     return np.array(keras.ops.convert_to_numpy(variable))
-
-
-def assign(variables, values):
-    for variable, new in zip(variables, values, strict=True):
-        variable.assign(new)

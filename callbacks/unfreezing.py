@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import keras
 
+from .layers import layers_of
 from .logs import inner_optimizers
 from .resume.skip import Skip
 
@@ -90,7 +91,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
     def _find(self, model) -> list[list]:
         """The layers of each group that can learn."""
         if self.groups is None:
-            return [[layer] for layer in reversed(list(_layers(model))) if layer.trainable_variables]
+            return [[layer] for layer in reversed(list(layers_of(model))) if layer.trainable_variables]
         return [[layer for name in group for layer in _named(model, name)] for group in self.groups]
 
     def _end(self, model):
@@ -100,19 +101,13 @@ class GradualUnfreezing(keras.callbacks.Callback):
         self._layers = self._frozen = None
 
 
-def _layers(model):
-    """The layers of a model and of the models in it."""
-    for layer in model.layers:
-        yield from _layers(layer) if isinstance(layer, keras.Model) else [layer]
-
-
 def _named(model, name: str) -> list:
     """The layers that can learn in the one of that name."""
     layers = [layer for layer in model._flatten_layers(include_self=False) if layer.name == name]
     if not layers:
-        known = ", ".join(layer.name for layer in _layers(model) if layer.variables)
+        known = ", ".join(layer.name for layer in layers_of(model) if layer.variables)
         raise ValueError(f"GradualUnfreezing: there is no layer {name!r}; there are {known}")
-    inner = _layers(layers[0]) if isinstance(layers[0], keras.Model) else layers[:1]
+    inner = layers_of(layers[0]) if isinstance(layers[0], keras.Model) else layers[:1]
     found = [layer for layer in inner if layer.trainable_variables]
     if not found:
         raise ValueError(

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from interrupts import Interrupt, Interrupted
 from keras import callbacks as kc
 
 from keras_cookbook import callbacks, recipes
@@ -182,27 +183,6 @@ def test_what_cannot_be_is_told():
     stop = kc.LambdaCallback(on_epoch_end=lambda epoch, logs: setattr(model, "stop_training", True))
     with pytest.warns(RuntimeWarning, match="before epoch 9"):
         model.fit(X, Y, epochs=10, callbacks=[averaging, stop], verbose=0)
-
-
-class Interrupted(Exception):
-    pass
-
-
-class Interrupt(kc.Callback):
-    def __init__(self, step):
-        super().__init__()
-        self.step, self.steps = step, 0
-
-    def on_train_batch_begin(self, batch, logs=None):
-        self.steps += 1
-        if self.steps == self.step:
-            raise Interrupted
-
-    def get_state(self):
-        return {}
-
-    def set_state(self, state):
-        pass
 
 
 @pytest.mark.parametrize("validate", [True, False])

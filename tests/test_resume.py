@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import pytest
 import training_to_kill
+from interrupts import Interrupt, Interrupted
 from keras import callbacks as kc
 from training_to_kill import log
 
@@ -25,31 +26,6 @@ BACKEND = keras.backend.backend()
 ROWS, FEATURES, CLASSES, BATCH = 44, 4, 3, 8  # six batches, the last one smaller
 X = np.random.default_rng(0).normal(size=(ROWS, FEATURES)).astype("float32")
 Y = X[:, :CLASSES].argmax(1).astype("int32")
-
-
-class Interrupted(Exception):
-    pass
-
-
-class Interrupt(kc.Callback):
-    """Does something before the step of that number, of those that this process sees, skipped ones included."""
-
-    def __init__(self, step, act=None):
-        super().__init__()
-        self.step, self.act, self.steps = step, act, 0
-
-    def on_train_batch_begin(self, batch, logs=None):
-        self.steps += 1
-        if self.steps == self.step:
-            if self.act is None:
-                raise Interrupted
-            self.act()
-
-    def get_state(self):
-        return {}
-
-    def set_state(self, state):
-        pass
 
 
 class Counting(kc.Callback):

@@ -6,6 +6,7 @@ import types
 import keras
 import numpy as np
 import pytest
+from interrupts import Interrupt, Interrupted
 from keras import callbacks as kc
 
 from keras_cookbook import callbacks, recipes
@@ -15,27 +16,6 @@ BACKEND = keras.backend.backend()
 X = np.random.default_rng(0).normal(size=(40, 4)).astype("float32")
 Y = (X[:, 0] > 0).astype("int32")
 FITTING = {"batch_size": 8, "shuffle": False, "verbose": 0}
-
-
-class Interrupted(Exception):
-    pass
-
-
-class Interrupt(kc.Callback):
-    def __init__(self, step):
-        super().__init__()
-        self.step, self.steps = step, 0
-
-    def on_train_batch_begin(self, batch, logs=None):
-        self.steps += 1
-        if self.steps == self.step:
-            raise Interrupted
-
-    def get_state(self):
-        return {}
-
-    def set_state(self, state):
-        pass
 
 
 # ---- a budget of time ------------------------------------------------------------------------------------------------

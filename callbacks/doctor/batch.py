@@ -1,11 +1,9 @@
 """The batch that a model is looked at with, and what a guess would cost on it."""
 
-import contextlib
-import random
-
 import keras
 import numpy as np
 
+from ..report.splits import array
 from .preflight import reading
 
 #: Examples that are looked at.
@@ -20,7 +18,7 @@ def examples_of(call: dict) -> tuple | None:
     """
     x, y, judge = call["x"], call["y"], call["validation_data"]
     if isinstance(x, keras.utils.PyDataset):
-        with _random_kept():
+        with reading.undisturbed():
             return _some(x[0])
     if all(hasattr(part, "shape") for part in keras.tree.flatten(x)):  # no data set has one
         return _some((x, y, call["sample_weight"]))
@@ -30,7 +28,7 @@ def examples_of(call: dict) -> tuple | None:
     if isinstance(judge, tuple | list) and all(hasattr(part, "shape") for part in keras.tree.flatten(judge)):
         return _some(tuple(judge))
     if judge is not None and not hasattr(judge, "__next__") and hasattr(judge, "__iter__"):
-        with _random_kept():
+        with reading.undisturbed():
             return _some(next(iter(judge)))
     return None
 
@@ -42,23 +40,9 @@ def _some(batch) -> tuple:
     index = np.unique(np.linspace(0, rows - 1, min(rows, _EXAMPLES)).astype(int))
 
     def chosen(part):
-        if part is None:
-            return None
-        part = part.detach().cpu().numpy() if hasattr(part, "detach") else np.asarray(part)
-        return part[index]
+        return None if part is None else keras.tree.map_structure(lambda leaf: array(leaf)[index], part)
 
-    return tuple(None if part is None else keras.tree.map_structure(chosen, part) for part in (x, y, sample_weight))
-
-
-@contextlib.contextmanager
-def _random_kept():
-    """Puts the global generators back to where they were."""
-    state, numbers = random.getstate(), np.random.get_state()
-    try:
-        yield
-    finally:
-        random.setstate(state)
-        np.random.set_state(numbers)
+    return tuple(map(chosen, (x, y, sample_weight)))
 
 
 def best_constant(model, y) -> float | None:

@@ -148,29 +148,31 @@ class TrainingDoctor(keras.callbacks.Callback):
     def _look(self, step: int):
         if self.batch is None:
             return
+        model = self.model  # on JAX asking for it brings its variables up to date
         if self._probe is None:
-            self._probe = Probe(self.model, self.batch)
-            self.course.guess = best_constant(self.model, self.batch[1])
-        assert self.model is not None  # on JAX asking for it brings its variables up to date
+            self._probe = Probe(model, self.batch)
+            self.course.guess = best_constant(model, self.batch[1])
         look = self._probe(step, self._epoch)
         self.course.looks.append(look)
         self.course.hidden = self._probe.hidden()
         if look.finite:
             self._probe.remember(step)
             self._unmoved = True
-        self._judge()
-        if self.action == "rollback" and look.finite and not self._worst():
+        sick = any(finding.severity == "error" for finding in self._judge())
+        if self.action == "rollback" and look.finite and not sick:
             self._good = [ops.convert_to_numpy(variable).copy() for variable in self._everything()]
 
     def _measure_step(self, step: int):
         """How far the step after a look has moved the weights."""
         self._unmoved = False
-        assert self.model is not None
+        _ = self.model  # see _look
         self.course.looks[-1].updates = self._probe.moved(step)
         self._judge()
 
-    def _judge(self):
-        self._take(diagnose(self.course))
+    def _judge(self) -> list[Finding]:
+        found = diagnose(self.course)
+        self._take(found)
+        return found
 
     def _take(self, findings):
         fresh = [f for f in findings if (f.code, f.layer) not in self._known]
@@ -181,9 +183,6 @@ class TrainingDoctor(keras.callbacks.Callback):
                 warnings.warn(str(finding), RuntimeWarning, stacklevel=2)
         if any(finding.severity == "error" for finding in fresh):
             self._act()
-
-    def _worst(self) -> bool:
-        return any(finding.severity == "error" for finding in diagnose(self.course))
 
     def _act(self):
         if self.action == "stop":

@@ -7,6 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from ..layers import layers_of
+
 #: An answer so near to a limit of its activation is saturated, ...
 _NEAR = 0.98
 #: ... and a unit is when so many of its answers are.
@@ -137,18 +139,16 @@ class Probe:
         """Loss, gradient norms by layer, whether each layer's answer is finite, and the shares of units; as tensors."""
         x, y, sample_weight = batch
 
-        def loss_of(values):
+        def scaled_loss(values):
             answers = []
             mapping = [*zip(self.trainable, values, strict=True), *zip(self.others, others, strict=True)]
             with keras.StatelessScope(mapping, collect_losses=True), _listening(self.watched, answers):
                 y_pred = self.model(x, training=True)
                 loss = self.model.compute_loss(x, y, y_pred, sample_weight, training=True)
-            return loss, self.summary(answers)
+            return loss * ops.cast(scale, loss.dtype), self.summary(answers)
 
         scale = ops.cast(self.model.optimizer.scale_loss(1.0), "float32")
-        (loss, (finite, shares)), gradients = _GRADIENTS[keras.backend.backend()](
-            lambda values: (lambda loss, rest: (loss * ops.cast(scale, loss.dtype), rest))(*loss_of(values)), values
-        )
+        (loss, (finite, shares)), gradients = _GRADIENTS[keras.backend.backend()](scaled_loss, values)
         gradients, norms = iter(gradients), []
         for weights in self.groups.values():
             mine = [next(gradients) for _ in weights]
@@ -197,12 +197,6 @@ def limited(layer) -> str | None:
     activation = getattr(layer, "activation", None)
     name = getattr(activation, "__name__", None)
     return name if name in _LIMITS and getattr(keras.activations, name, None) is activation else None
-
-
-def layers_of(model):
-    """The layers of a model and of the models in it."""
-    for layer in model.layers:
-        yield from layers_of(layer) if isinstance(layer, keras.Model) else [layer]
 
 
 def weights_by_layer(model) -> dict:

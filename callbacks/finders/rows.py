@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from ..report.splits import array
+
 #: No more is read of data that come in batches.
 MOST_BYTES = 2**29
 
@@ -54,7 +56,7 @@ def read(x, y=None, *, most: int) -> Rows:
         source = x
     else:
         parts = (x,) if y is None else (x, y)
-        return Rows(tuple(keras.tree.map_structure(_array, part) for part in parts))
+        return Rows(tuple(keras.tree.map_structure(array, part) for part in parts))
     if y is not None:
         raise ValueError(
             f"y must be None where x is a {type(x).__name__}, which has the labels; got {type(y).__name__}"
@@ -62,7 +64,7 @@ def read(x, y=None, *, most: int) -> Rows:
     batches, rows, size = [], 0, 0
     for batch in source:
         parts = keras.utils.unpack_x_y_sample_weight(tuple(batch) if isinstance(batch, list) else batch)
-        parts = tuple(keras.tree.map_structure(_array, part) for part in parts if part is not None)
+        parts = tuple(keras.tree.map_structure(array, part) for part in parts if part is not None)
         batches.append(parts)
         rows += len(keras.tree.flatten(parts)[0])
         size += sum(part.nbytes for part in keras.tree.flatten(parts))
@@ -78,9 +80,3 @@ def check_count(name: str, value, least: int = 1):
     """Raises a ValueError that names the argument where it is not a whole number, `least` or more."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise ValueError(f"{name} must be a whole number, {least} or more, got {value!r}")
-
-
-def _array(part) -> np.ndarray:
-    if hasattr(part, "detach"):  # PyTorch
-        part = part.detach().cpu()
-    return part.numpy() if hasattr(part, "numpy") else np.asarray(part)

@@ -80,10 +80,10 @@ def read(data, name: str, most: int = MOST_ROWS) -> Split:
         source, total = data, None
     pair = isinstance(source, tuple) or (isinstance(source, list) and not isinstance(source[0], tuple))
     if pair and len(source) in (2, 3):  # a list of tuples is one of batches
-        x, y = (keras.tree.map_structure(_array, part) for part in source[:2])
+        x, y = (keras.tree.map_structure(array, part) for part in source[:2])
         return _split(name, x, y, None).some(most)
     if hasattr(source, "shape") or isinstance(source, dict):
-        return _split(name, keras.tree.map_structure(_array, source), None, None).some(most)
+        return _split(name, keras.tree.map_structure(array, source), None, None).some(most)
     return _from_batches(source, name, most, total)
 
 
@@ -99,7 +99,7 @@ def _from_batches(source, name: str, most: int, total) -> Split:
     batches, rows, size = [], 0, 0
     for batch in _iterate(source):
         x, y, _ = keras.utils.unpack_x_y_sample_weight(batch)
-        x, y = keras.tree.map_structure(_array, x), None if y is None else keras.tree.map_structure(_array, y)
+        x, y = keras.tree.map_structure(array, x), None if y is None else keras.tree.map_structure(array, y)
         batches.append((x, y))
         rows += len(keras.tree.flatten(x)[0])
         size += sum(part.nbytes for part in keras.tree.flatten(x))
@@ -130,7 +130,8 @@ def _iterate(source):
     return iter(source)
 
 
-def _array(part) -> np.ndarray:
+def array(part) -> np.ndarray:
+    """A NumPy array of whatever holds numbers."""
     if hasattr(part, "detach"):  # PyTorch
         part = part.detach().cpu()
     return part.numpy() if hasattr(part, "numpy") else np.asarray(part)

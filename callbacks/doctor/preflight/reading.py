@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from ...report.splits import SPLITS, has_splits
+from ...report.splits import SPLITS, array, has_splits
 
 MOST_BATCHES, MOST_ROWS = 32, 10_000
 # Of large images fewer: so many numbers take 128 MiB in double precision, in which they are looked at.
@@ -107,7 +107,7 @@ def _is_pair(value) -> bool:
 
 def _from_arrays(name, x, y, weighted) -> Sample:
     names, x = _parts(x)
-    y = None if y is None else keras.tree.map_structure(_array, y)
+    y = None if y is None else keras.tree.map_structure(array, y)
     rows = len(x[0])
     most = min(MOST_ROWS, max(_LEAST_ROWS, _MOST_NUMBERS // max(1, _numbers(x) // max(1, rows))))
     index = slice(None) if rows <= most else np.linspace(0, rows - 1, most).astype(int)
@@ -135,7 +135,7 @@ def _from_batches(name, source) -> Sample | None:
         x, y, weight = keras.utils.unpack_x_y_sample_weight(tuple(given) if isinstance(given, list) else given)
         names, x = _parts(x)
         xs.append(x)
-        ys.append(None if y is None else keras.tree.map_structure(_array, y))
+        ys.append(None if y is None else keras.tree.map_structure(array, y))
         size += _numbers(x)
         rows, weighted, batch = rows + len(x[0]), weighted or weight is not None, batch or len(x[0])
     if not xs:
@@ -163,14 +163,8 @@ def _batches(source):
 
 def _parts(x):
     if isinstance(x, dict):
-        return list(x), [_array(part) for part in x.values()]
-    return None, [_array(part) for part in keras.tree.flatten(x)]
-
-
-def _array(part) -> np.ndarray:
-    if hasattr(part, "detach"):  # PyTorch
-        part = part.detach().cpu()
-    return part.numpy() if hasattr(part, "numpy") else np.asarray(part)
+        return list(x), [array(part) for part in x.values()]
+    return None, [array(part) for part in keras.tree.flatten(x)]
 
 
 def _without_shuffle(data):
