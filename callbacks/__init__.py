@@ -7,6 +7,7 @@ from .checks import check
 from .curves import LiveCurves
 from .doctor import TrainingDoctor, preflight
 from .finders import find_batch_size, find_learning_rate, overfit_one_batch, restored, smoke_run
+from .fit import fit
 from .logs import JSONLog, LogLearningRate
 from .progress import Progress
 from .report import Report, plots
@@ -29,6 +30,7 @@ __all__ = [
     "check",
     "find_batch_size",
     "find_learning_rate",
+    "fit",
     "overfit_one_batch",
     "plots",
     "preflight",

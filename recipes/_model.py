@@ -42,6 +42,13 @@ class Prepared:
             self.optimizer.build(self.trainable_variables)
         decay_kernels_only(self.optimizer)
 
+    def again(self, **changes):
+        """A fresh model of the same recipe, from the same seed, but for the arguments that change."""
+        from ._contract import REGISTRY
+
+        call = {**self.recipe["arguments"], **self.recipe["training"], "seed": self.recipe["seed"]}
+        return REGISTRY[self.recipe["name"]](**call | changes)
+
     def build_optimizer(self, training):
         """The optimizer of these training settings."""
         return training.build_optimizer()

@@ -193,7 +193,7 @@ def test_an_interrupted_training_has_the_same_mean(validate, tmp_path):
         resume = callbacks.Resume(folder, every_steps=1)
         chosen = callbacks.standard(patience=None, progress=False, resume=resume, extra=[averaging, *interrupt])
         fitting = {"validation_data": (X, Y), "batch_size": 8, "epochs": 4, "verbose": 0}
-        history = callbacks.Resume.fit(model, X, Y, callbacks=chosen, **fitting)
+        history = callbacks.fit(model, X, Y, callbacks=chosen, **fitting)
         return model.get_weights(), history.history
 
     expected, history = run(tmp_path / "whole")

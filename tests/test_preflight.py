@@ -714,4 +714,5 @@ def test_the_remedy_is_an_argument_of_the_recipe():
     assert remedies["strong_dropout"] == {"dropout": 0.5}
     again = recipes.mlp((6,), 3, **{key: value for remedy in remedies.values() for key, value in remedy.items()})
     assert not grave(preflight(again, (X, Y)))
-    assert not any(finding.remedy for finding in preflight(dense(optimizer=ADAM(0.5)), (X, Y)))
+    found = preflight(dense(optimizer=ADAM(0.5)), (X, Y))
+    assert {finding.code: finding.remedy for finding in found}["learning_rate_range"] == {"learning_rate": 1e-3}

@@ -124,7 +124,7 @@ def fit(folder, make, fitting, interrupt=None, epochs=3, resume=None, extra=(), 
         extra=[counting, *([interrupt] if interrupt else []), *extra],
         **options,
     )
-    history = callbacks.Resume.fit(model, **fitting(), epochs=epochs, callbacks=chosen, verbose=0)
+    history = callbacks.fit(model, **fitting(), epochs=epochs, callbacks=chosen, verbose=0)
     return model, history, counting
 
 
@@ -401,7 +401,7 @@ def test_a_failure_of_the_training_gives_everything_back(tmp_path):
         model = plain()
         chosen = [Interrupt(step), callbacks.Resume(tmp_path, every_steps=1)]
         with pytest.raises(Interrupted):
-            callbacks.Resume.fit(model, **arrays(), epochs=3, callbacks=chosen, verbose=0)
+            callbacks.fit(model, **arrays(), epochs=3, callbacks=chosen, verbose=0)
         assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
         weights = model.get_weights()
         model.fit(X, Y, verbose=0)  # from its first epoch, and with every step
@@ -631,7 +631,7 @@ def test_conflicts_are_told(tmp_path):
         model = keras.Sequential([keras.layers.Dense(2)])
         model.compile("sgd", "mse")
         with pytest.raises(ValueError, match="needs a model with weights"):
-            callbacks.Resume.fit(model, X, X[:, :2], callbacks=[callbacks.Resume(tmp_path)], verbose=0)
+            callbacks.fit(model, X, X[:, :2], callbacks=[callbacks.Resume(tmp_path)], verbose=0)
     for wrong in ({"every_seconds": 0}, {"every_steps": -1}):
         with pytest.raises(ValueError, match="must be above 0, or None"):
             callbacks.Resume(tmp_path, **wrong)

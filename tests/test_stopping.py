@@ -96,7 +96,7 @@ def test_time_is_counted_over_interrupted_runs(clock, tmp_path):
         resume = callbacks.Resume(tmp_path, every_steps=1)
         chosen = [clock, callbacks.StopAfter(12), *interrupt, resume]
         model = small()
-        callbacks.Resume.fit(model, X, Y, epochs=9, callbacks=chosen, **FITTING)
+        callbacks.fit(model, X, Y, epochs=9, callbacks=chosen, **FITTING)
         return int(keras.ops.convert_to_numpy(model.optimizer.iterations)), clock.batches - before
 
     with pytest.raises(Interrupted):
@@ -228,7 +228,7 @@ def test_an_interrupted_unfreezing_goes_on_exactly(tmp_path):
         model = tower(jit_compile=False)
         resume = callbacks.Resume(folder, every_steps=1)
         chosen = [callbacks.GradualUnfreezing(GROUPS), *interrupt, resume]
-        callbacks.Resume.fit(model, X, Y, epochs=4, batch_size=8, callbacks=chosen, verbose=0)
+        callbacks.fit(model, X, Y, epochs=4, batch_size=8, callbacks=chosen, verbose=0)
         return [keras.ops.convert_to_numpy(v) for v in [*model.variables, *model.optimizer.variables]]
 
     expected = run(tmp_path / "whole")
@@ -302,7 +302,7 @@ def test_curves_of_a_continued_training_are_whole(tmp_path):
     def run(*interrupt):
         curves = callbacks.LiveCurves()
         chosen = [curves, *interrupt, callbacks.Resume(tmp_path, every_steps=1)]
-        callbacks.Resume.fit(small(), X, Y, epochs=4, callbacks=chosen, **FITTING)
+        callbacks.fit(small(), X, Y, epochs=4, callbacks=chosen, **FITTING)
         return [record["epoch"] for record in curves._records]
 
     with pytest.raises(Interrupted):

@@ -3,5 +3,6 @@
 from .callback import TrainingDoctor
 from .findings import FAULTS, Fault, Finding
 from .preflight import preflight
+from .trial import Trial
 
-__all__ = ["FAULTS", "Fault", "Finding", "TrainingDoctor", "preflight"]
+__all__ = ["FAULTS", "Fault", "Finding", "TrainingDoctor", "Trial", "preflight"]

@@ -14,7 +14,9 @@ from .course import Course
 from .findings import Finding, by_severity
 from .preflight import preflight
 from .probe import Probe
+from .remedies import prescribed
 from .rules import diagnose
+from .trial import Trial, try_changes
 
 ACTIONS = ("warn", "stop", "rollback")
 #: After how many roll-backs training is stopped.
@@ -29,7 +31,8 @@ class TrainingDoctor(keras.callbacks.Callback):
     first layer that is no longer finite. Rules judge these and the logs of the epochs. The training itself is
     untouched: its weights are the same to the last bit with the doctor and without.
 
-    `fit` of a recipe's model shows this callback the data, which Keras does not. Looked at are 64 examples from
+    `fit` of a recipe's model shows this callback the data, which Keras does not; for any other model write
+    `callbacks.fit(model, x, y, ...)` for `model.fit(x, y, ...)`. Looked at are 64 examples from
     everywhere in arrays and in the first batches of a `tf.data.Dataset` (of a copy without its shuffle, where one can
     be made), or a batch of a `PyDataset` or of the validation data. Nothing is taken where that would change what
     training gets: then give `probe=`. Without a probe the logs alone are judged.
@@ -62,7 +65,7 @@ class TrainingDoctor(keras.callbacks.Callback):
             raise ValueError("probe must be (x, y) or (x, y, sample_weight) of arrays; without labels y is None")
         self.action, self.every, self.tell = action, every * 4 if light else every, tell
         self.batch = None if probe is None else (*probe, None)[:3]
-        self.findings, self.course, self._before_fit = [], Course(), {}
+        self.findings, self.course, self._call, self._before_fit = [], Course(), {}, False
 
     def __deepcopy__(self, memo):  # a trial's own, before it has begun
         return type(self)(self.action, every=self.every, probe=self.batch, tell=self.tell)
@@ -73,16 +76,45 @@ class TrainingDoctor(keras.callbacks.Callback):
         given = self.batch
         if given is None:
             self.batch = examples_of(call)
-        self._before_fit = {
-            "data": call["x"] if call["y"] is None else (call["x"], call["y"]),
-            "callbacks": [c for c in keras.tree.flatten(call["callbacks"]) if c is not None],
-            "batch_size": call["batch_size"],
-            "validation_split": call["validation_split"] or 0.0,
-        }
+        self._call, self._before_fit = dict(call), True
         try:
             yield
         finally:
-            self.batch, self._probe, self._good, self._before_fit = given, None, None, {}
+            self.batch, self._probe, self._good, self._before_fit = given, None, None, False
+
+    def try_remedy(self, finding: Finding | None = None, *, changes: dict | None = None, seed: int = 0) -> Trial:
+        """Does the training anew with a remedy, to see whether that helps; this one and its model stay as they are.
+
+        The new model begins anew, with the initial weights of the old one where their layers are the same; frozen
+        layers keep theirs. A learning rate is looked for with `find_learning_rate`; that of the finding is taken where
+        this gives no answer. No other callbacks take part.
+
+        Args:
+            finding: One of `findings`; by default the gravest for which there is a remedy.
+            changes: What to try instead of the finding's remedy, in the same form.
+            seed: For shuffles and dropout.
+
+        Returns:
+            A `Trial`, with both models' scores on the validation data (without any: on the training data).
+
+        Raises:
+            ValueError: There is nothing to try, the doctor was not shown the data, or the model is a class of one's
+                own that cannot be made again.
+        """
+        if finding is None:
+            grave = [one for one in by_severity(self.findings) if one.remedy]
+            finding = grave[0] if grave else None
+        given, changes = changes, changes or (finding.remedy if finding else None)
+        if not changes:
+            raise ValueError("there is nothing to try: no finding has a remedy; give changes=")
+        if not self._call:
+            raise ValueError("the doctor was not shown the data: write callbacks.fit(model, ...) for model.fit")
+        if not given:  # the same fault of all layers at once
+            alike = [one.remedy for one in self.findings if one.code == finding.code]
+            changes = {name: value for remedy in [*alike, changes] for name, value in remedy.items()}
+        other = type(self)(every=self.every, tell=False)
+        code = finding.code if finding else ""
+        return try_changes(other, code, self.model, dict(changes), self._call, seed, not given)
 
     # ---- what Keras calls
 
@@ -96,7 +128,20 @@ class TrainingDoctor(keras.callbacks.Callback):
         self._before = self._step = 0  # steps of the epochs that are done; of all
         self._next = 1
         self._unmoved = self._bad = False
-        self._take(preflight(self.model, **self._before_fit))
+        self._take(preflight(self.model, **self._shown()))
+
+    def _shown(self) -> dict:
+        """What `preflight` is given of the call to `fit`."""
+        if not self._before_fit:
+            self._call = {}  # of another call
+            return {}
+        call = self._call
+        return {
+            "data": call["x"] if call["y"] is None else (call["x"], call["y"]),
+            "callbacks": [c for c in keras.tree.flatten(call["callbacks"]) if c is not None],
+            "batch_size": call["batch_size"],
+            "validation_split": call["validation_split"] or 0.0,
+        }
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch + 1
@@ -176,6 +221,7 @@ class TrainingDoctor(keras.callbacks.Callback):
 
     def _take(self, findings):
         fresh = [f for f in findings if (f.code, f.layer) not in self._known]
+        fresh = prescribed(fresh, self.model, self._call)
         self.findings += fresh
         self._known |= {(finding.code, finding.layer) for finding in fresh}
         for finding in by_severity(fresh):

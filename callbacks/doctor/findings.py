@@ -223,7 +223,8 @@ class Finding:
         epoch: The epoch, from 1; None before training.
         evidence: The numbers by name.
         confidence: From 0 to 1: how often such a sign means this fault.
-        remedy: Arguments of the recipe by name, with the values to try; empty where there are none.
+        remedy: What to try, by name: arguments of the recipe, of a layer (`"dense.activation"`), of `compile` or
+            `fit`; empty where nothing is known.
     """
 
     code: str
@@ -262,3 +263,16 @@ class Finding:
 def by_severity(findings) -> list[Finding]:
     """The gravest and surest first."""
     return sorted(findings, key=lambda f: (SEVERITIES.index(f.severity), f.confidence), reverse=True)
+
+
+def grouped(changes: dict) -> list:
+    """Pairs of a name and a value, with layers that change alike under one name."""
+    layers = {}
+    for name, value in changes.items():
+        owner, _, argument = name.rpartition(".")
+        layers.setdefault((argument, repr(value)), (value, []))[1].append(owner)
+    told = []
+    for (argument, _), (value, owners) in layers.items():
+        where = owners if len(owners) < 3 else [f"{owners[0]}..{owners[-1]}"]
+        told += [(f"{owner}.{argument}".removeprefix("."), value) for owner in where]
+    return told

@@ -1,5 +1,6 @@
 """The page of a training, made from what `report.json` holds and nothing else."""
 
+from ..doctor.findings import grouped
 from . import plots
 from .markup import cards, details, document, escape, facts, figure, figures, image, number, section, table, tables
 from .verdict import NAMES, duration, percent, split_name
@@ -65,7 +66,7 @@ def _findings(found: list[dict]):
 
 
 def _changes(remedy: dict) -> str:
-    return ", ".join(f"{name}={value!r}" for name, value in remedy.items())
+    return ", ".join(f"{name}={value!r}" for name, value in grouped(remedy))
 
 
 def _curves(report: dict) -> str:

@@ -1,7 +1,6 @@
 """The callback that saves a training while it runs, and continues it."""
 
 import contextlib
-import inspect
 import os
 import sys
 import time
@@ -19,7 +18,6 @@ from .signals import Signals
 from .skip import Skip
 from .state import CallbackStates, assign, pack, random_state, set_random_state, unpack, values_of, variables_of
 
-_FIT = inspect.signature(keras.Model.fit)
 #: A save is put off until training has lasted so many times as long as the last one took.
 _PAUSE = 50
 
@@ -33,7 +31,7 @@ class Resume(kc.Callback):
     (`tf.config.experimental.enable_op_determinism()`).
 
     `fit` of a recipe's model shows this callback the data and the other callbacks, which Keras does not; for any other
-    model write `Resume.fit(model, x, y, ...)` for `model.fit(x, y, ...)`. Place it last, as `standard(resume=True)`
+    model write `callbacks.fit(model, x, y, ...)` for `model.fit(x, y, ...)`. Place it last, as `standard(resume=True)`
     does.
 
     *Files.* `folder/resume/` holds the last two states, each with a checksum. A thread writes them from copies; a
@@ -82,22 +80,6 @@ class Resume(kc.Callback):
         self.every_seconds, self.every_steps = every_seconds, every_steps
         self._data = None
 
-    @staticmethod
-    def fit(model: keras.Model, *args, **kwargs) -> kc.History:
-        """`model.fit(...)` of any Keras model, with a `Resume` among its callbacks."""
-        call = _FIT.bind(model, *args, **kwargs)
-        if hasattr(call.arguments.get("x"), "element_spec"):
-            call.arguments.setdefault("shuffle", False)  # it shuffles itself; Keras warns that it cannot
-        call.apply_defaults()
-        call = call.arguments
-        del call["self"]
-        with contextlib.ExitStack() as stack:
-            if not hasattr(model, "recipe"):  # a recipe's model does it itself
-                for callback in keras.tree.flatten(call["callbacks"]):
-                    if isinstance(callback, Resume):
-                        stack.enter_context(callback.during_fit(model, call))
-            return model.fit(**call)
-
     @contextlib.contextmanager
     def during_fit(self, model: keras.Model, call: dict):
         """Surrounds a call to `fit`.
@@ -126,7 +108,9 @@ class Resume(kc.Callback):
 
     def on_train_begin(self, logs=None):
         if self._data is None:
-            raise ValueError("Resume must see the data and the callbacks: write Resume.fit(model, ...) for model.fit")
+            raise ValueError(
+                "Resume must see the data and the callbacks: write callbacks.fit(model, ...) for model.fit"
+            )
         model = self.model
         _check_model(model)
         if not model.optimizer.built:

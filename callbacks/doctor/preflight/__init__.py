@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from ..findings import Finding, by_severity
+from ..remedies import prescribed
 from . import examples, losses, network, reading
 from .graph import graph, inner_layers
 
@@ -61,7 +62,7 @@ def _findings(model, data, callbacks, batch_size, validation_split) -> list[Find
         found += _run(examples.look(model, places, samples, goals[0] if len(goals) == 1 else None, validation_split))
     if first is not None and not _EXPLAINED & {finding.code for finding in found}:
         found += _run([(initial_loss, (model, first, goals))])
-    return found
+    return prescribed(found, model, {"y": y, "batch_size": batch_size})
 
 
 def _run(checks) -> list[Finding]:

@@ -141,7 +141,7 @@ def loss_and_activation(model, goal):
     elif goal.kind in ("categorical", "sparse") and last in ("sigmoid", "hard_sigmoid"):
         yield goal.flaw("loss_and_activation", f"{said}, whose answers do not sum to 1.", "warning", "activation", 0.8)
     elif goal.kind == "binary" and last == "softmax" and units and units > 1:
-        one_hot = goal.y is not None and _is_one_hot(goal.y)
+        one_hot = goal.y is not None and is_one_hot(goal.y)
         yield goal.flaw("loss_and_activation", f"{said}: that takes each class for a question of its own.",
                         "warning", "loss", 0.85 if one_hot else 0.7)  # fmt: skip
 
@@ -164,13 +164,13 @@ def _squared(model, goal, said):
         yield goal.flaw("loss_and_activation", f"{said}, and the labels are 0 and 1.", "note", confidence=0.4)
 
 
-def _is_one_hot(y) -> bool:
+def is_one_hot(y) -> bool:
     return y.ndim > 1 and y.shape[-1] > 1 and set(np.unique(y)) <= {0, 1} and bool((y.sum(axis=-1) == 1).all())
 
 
 def _is_classes(y, units) -> bool:
     """Whether labels are classes for sure: one-hot rows, 0 and 1 for one unit, or class numbers for several."""
-    if y.dtype.kind not in "biuf" or _is_one_hot(y):
+    if y.dtype.kind not in "biuf" or is_one_hot(y):
         return y.dtype.kind in "biuf"
     single = y.ndim == 1 or y.shape[-1] == 1
     if units == 1:
@@ -213,7 +213,7 @@ def label_range(goal):
     if not y.size or goal.kind is None:
         return
     low, high = float(y.min()), float(y.max())
-    if goal.kind == "sparse" and goal.units and goal.units > 1 and not _is_one_hot(goal.y):
+    if goal.kind == "sparse" and goal.units and goal.units > 1 and not is_one_hot(goal.y):
         yield from _class_numbers(goal, y)
     elif goal.kind in ("binary", "categorical") and (low < -_SLACK or high > 1 + _SLACK):
         if goal.kind == "categorical" and goal.y.shape[1:] in ((), (1,)):

@@ -258,7 +258,7 @@ def learning_rate_range(model, callbacks):
         return
     for optimizer in inner_optimizers(model):
         kind = next((parent.__name__ for parent in type(optimizer).__mro__ if parent.__name__ in RATES), None)
-        rate, scheduled = _rate(optimizer)
+        rate, scheduled = rate_of(optimizer)
         if kind is None or rate is None:
             continue
         low, high, limit, usual = RATES[kind]
@@ -277,7 +277,7 @@ def learning_rate_range(model, callbacks):
         )  # fmt: skip
 
 
-def _rate(optimizer) -> tuple[float | None, bool]:
+def rate_of(optimizer) -> tuple[float | None, bool]:
     """The rate, of a schedule the highest one, and whether there is a schedule."""
     schedule = getattr(optimizer, "_learning_rate", None)
     if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):

@@ -1,0 +1,283 @@
+"""What to change against a finding: for any functional or sequential model, in names that its user knows.
+
+A change is one of
+
+- an argument of the recipe, for a recipe's model;
+- `"layer.argument"`, of a layer by name, such as `"dense.activation"`;
+- `trainable`, of all layers; `learning_rate`, `clip_norm` or `loss`, of `compile`;
+- `epochs`, `batch_size`, `class_weight` or `shuffle`, of `fit`;
+- `x="standardized"` (by a layer at the start), `x="finite"` (rows that hold NaN are left out), `y="standardized"`,
+  `y="from 0"` (classes are numbered anew).
+"""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+
+from ..logs import inner_optimizers
+from .preflight.graph import PRODUCTS, RECURRENT, graph, unwrapped
+from .preflight.losses import is_one_hot
+from .preflight.network import DEFAULT_BATCH, RATES, rate_of
+
+OF_FIT = ("epochs", "batch_size", "class_weight", "shuffle")
+OF_DATA = ("x", "y")
+#: A gradient has this norm at most, where it is clipped.
+_CLIP = 1.0
+#: Trainings that ended too early are made so many times as long.
+_LONGER = 4
+#: Activations that pass a gradient on whatever their input is from above.
+_OPEN = ("relu", "gelu", "silu", "swish", "elu", "selu", "leaky_relu", "mish")
+
+
+def prescribe(finding, model, call: dict) -> dict:
+    """The changes to try; empty where there are none.
+
+    Args:
+        finding: A `Finding`; one of a recipe's model may name arguments of the recipe already.
+        model: What was looked at.
+        call: The arguments of `fit` by name, as far as they are known.
+    """
+    known = getattr(model, "recipe", None)
+    if finding.remedy or finding.code not in _PRESCRIPTIONS:
+        return finding.remedy
+    changes = _PRESCRIPTIONS[finding.code](finding, model, call)
+    if known:
+        names = {*known.get("arguments", ()), *known.get("training", ()), *OF_FIT} | ({"x"} & {*changes})
+        return {name: value for name, value in changes.items() if name in names and changes.get("x") != "standardized"}
+    return changes
+
+
+def prescribed(findings, model, call: dict) -> list:
+    """The findings, with what to try."""
+    return [replace(finding, remedy=prescribe(finding, model, call)) for finding in findings]
+
+
+def slower(finding, model, call):
+    rate, usual = _optimizer(model)
+    if rate is None:
+        return {"clip_norm": _CLIP}
+    return {"learning_rate": float(f"{min(rate / 10, usual):.3g}")} | ({} if rate > usual else {"clip_norm": _CLIP})
+
+
+def faster(finding, model, call):
+    rate, usual = _optimizer(model)
+    return {} if rate is None else {"learning_rate": float(f"{max(rate * 10, usual):.3g}")}
+
+
+def usual_rate(finding, model, call):
+    return {"learning_rate": _optimizer(model)[1]}
+
+
+def _optimizer(model):
+    """The rate of the optimizer, where that is a number, and the one to begin with."""
+    optimizer = inner_optimizers(model)[0]
+    kind = next((parent.__name__ for parent in type(optimizer).__mro__ if parent.__name__ in RATES), "Adam")
+    rate, scheduled = rate_of(optimizer)
+    return None if scheduled or not rate else rate, RATES[kind][3]
+
+
+def open_activations(finding, model, call):
+    """ReLU wherever a hidden layer has limits, begun as that needs it."""
+    changes = {}
+    for place in _hidden(model):
+        if place.activation not in (*_OPEN, "linear", "softmax", None) and place.kind not in RECURRENT:
+            changes[f"{place.name}.activation"] = "relu"
+            changes |= _begun(place, "relu")
+    return changes
+
+
+def bent(finding, model, call):
+    return {f"{finding.layer}.activation": "relu"}
+
+
+def begun_anew(finding, model, call):
+    """Usual initial weights in all layers."""
+    return {name: value for place in graph(model).places for name, value in _begun(place).items()}
+
+
+def _begun(place, activation=None) -> dict:
+    """What of a layer's initial weights is not as usual."""
+    if place.kind in RECURRENT:
+        usual = {"kernel_initializer": "glorot_uniform", "recurrent_initializer": "orthogonal"}
+    elif place.kind in PRODUCTS:
+        usual = {"kernel_initializer": "he_normal" if (activation or place.activation) in _OPEN else "glorot_uniform"}
+    else:
+        return {}
+    usual["bias_initializer"] = "zeros"
+    layer = unwrapped(place.layer)
+    there = {name: getattr(layer, name, None) for name in usual}
+    return {
+        f"{place.name}.{name}": one
+        for name, one in usual.items()
+        if there[name] is not None and not isinstance(there[name], type(keras.initializers.get(one)))
+    }
+
+
+def _hidden(model) -> list:
+    places = graph(model)
+    return [place for place in places.places if place not in places.outputs]
+
+
+def matched(finding, model, call):
+    """Last activation and loss as the labels demand them."""
+    y, layer = call.get("y"), finding.layer
+    if layer is None or not isinstance(y, np.ndarray) or not len(y) or y.dtype.kind not in "biuf":
+        return {}
+    units = next((place.width for place in graph(model).places if place.name == layer), None)
+    whole = bool((y == np.floor(y)).all())
+    single = y.ndim == 1 or y.shape[-1] == 1
+    values = set(np.unique(y)[:3]) if whole else set()
+    if single and whole and values <= {0, 1} and units == 1:
+        pair = "sigmoid", "binary_crossentropy"
+    elif single and whole and y.dtype.kind in "iub" and (units or 1) > 1:
+        pair = "softmax", "sparse_categorical_crossentropy"
+    elif single and whole and len(np.unique(y)) > 2 and units == 1 and finding.code == "one_unit_softmax":
+        count = int(y.max()) + 1
+        return {f"{layer}.units": count, f"{layer}.activation": "softmax", "loss": "sparse_categorical_crossentropy"}
+    elif is_one_hot(y):
+        pair = "softmax", "categorical_crossentropy"
+    elif whole and values <= {0, 1}:
+        pair = "sigmoid", "binary_crossentropy"
+    else:
+        pair = "linear", "mean_squared_error"
+    return {f"{layer}.activation": pair[0], "loss": pair[1]}
+
+
+def reachable(finding, model, call):
+    """Labels, or the layer that answers, within each other's range."""
+    evidence, kind = finding.evidence, finding.evidence.get("loss", "")
+    if "Sparse" in kind:
+        return {"y": "from 0"}
+    if "Crossentropy" in kind:
+        y = call.get("y")
+        few = isinstance(y, np.ndarray) and len(np.unique(y[np.isfinite(y)])) <= 2
+        return {"y": "from 0"} if few else {f"{finding.layer}.activation": "linear", "loss": "mean_squared_error"}
+    return {f"{finding.layer}.activation": "linear"} | (
+        {"y": "standardized"} if abs(evidence.get("highest", 0)) > 20 else {}
+    )
+
+
+def first_loss(finding, model, call):
+    return (
+        {"y": "standardized"} if finding.argument == "y" else {"x": "standardized"} | begun_anew(finding, model, call)
+    )
+
+
+def dropped_less(finding, model, call):
+    last = any(place.name == finding.layer for place in graph(model).outputs)
+    return {f"{finding.layer}.{finding.argument}": 0.0 if last else 0.3}
+
+
+def longer(finding, model, call):
+    return {"epochs": _LONGER * (call.get("epochs") or 1)}
+
+
+def stopped_early(finding, model, call):
+    return {"epochs": max(1, finding.evidence["best_epoch"])}
+
+
+_PRESCRIPTIONS = {
+    "bias_before_normalization": lambda f, model, call: {f"{f.layer}.use_bias": False},
+    "dead_units": begun_anew,
+    "divergence": slower,
+    "dying_units": slower,
+    "exploding_gradient": slower,
+    "imbalance": lambda f, model, call: {"class_weight": "balanced"},
+    "initial_loss": first_loss,
+    "input_scale": lambda f, model, call: {"x": "standardized"},
+    "label_range": reachable,
+    "label_shape": matched,
+    "large_updates": slower,
+    "learning_rate_range": usual_rate,
+    "loss_and_activation": matched,
+    "no_learning": slower,
+    "not_finite": slower,
+    "not_finite_input": lambda f, model, call: {"x": "finite"},
+    "nothing_trainable": lambda f, model, call: {"trainable": True},
+    "one_unit_softmax": matched,
+    "oscillation": slower,
+    "overfitting": stopped_early,
+    "saturated_units": open_activations,
+    "scaled_twice": lambda f, model, call: {f"{f.layer}.scale": 1.0, f"{f.layer}.offset": 0.0},
+    "slow_convergence": faster,
+    "small_batch_normalized": lambda f, model, call: {"batch_size": DEFAULT_BATCH},
+    "small_updates": faster,
+    "sorted_labels": lambda f, model, call: {"shuffle": True},
+    "stacked_linear": bent,
+    "still_falling": longer,
+    "strong_dropout": dropped_less,
+    "symmetric_weights": begun_anew,
+    "vanishing_gradient": open_activations,
+    "weight_scale": begun_anew,
+}
+
+
+# ---- the changes made ------------------------------------------------------------------------------------------------
+
+
+def again(model: keras.Model, changes: dict, x=None) -> keras.Model:
+    """The model anew and compiled, with fresh weights (but for layers that are frozen) and the changes.
+
+    Args:
+        model: A recipe's model, or a functional or sequential one.
+        changes: As `prescribe` gives them; those of `fit` are passed over.
+        x: An array, for `x="standardized"`.
+
+    Raises:
+        ValueError: A model that cannot be made again, or an unknown change.
+    """
+    changes = {name: value for name, value in changes.items() if name not in OF_FIT}
+    if getattr(model, "recipe", None):
+        return model.again(**{name: value for name, value in changes.items() if name not in OF_DATA})
+    if not isinstance(model, keras.Sequential) and not hasattr(model, "_nodes_by_depth"):
+        raise ValueError(f"{type(model).__name__} is a class of one's own, which cannot be made again with changes")
+
+    def cloned(layer):
+        config = layer.get_config()
+        if "trainable" in changes:
+            config["trainable"] = changes["trainable"]
+        for name, value in changes.items():
+            owner, _, argument = name.rpartition(".")
+            if owner == layer.name:
+                (config if argument in config else config["layer"]["config"])[argument] = value
+        return type(layer).from_config(config)
+
+    new = keras.models.clone_model(model, clone_function=cloned, recursive=True)
+    if new.built and model.built:
+        _keep_frozen(model, new)
+    if changes.get("x") == "standardized":
+        new = _standardized(new, x)
+    new.compile(**_compiling(model, changes))
+    return new
+
+
+def _standardized(model, x):
+    normalize = keras.layers.Normalization(axis=-1 if np.ndim(x) == 2 else None)
+    normalize.adapt(np.asarray(x, "float32"))
+    return keras.Sequential([keras.Input(np.shape(x)[1:]), normalize, model])
+
+
+def _keep_frozen(old, new):
+    names = {layer.name: layer for layer in new._flatten_layers()}
+    for layer in old._flatten_layers():
+        kept = not layer.trainable or isinstance(layer, keras.layers.Normalization)
+        twin = names.get(layer.name)
+        if not kept or twin is None or isinstance(layer, keras.Model) or twin.trainable_weights:
+            continue
+        if [w.shape for w in twin.weights] == [w.shape for w in layer.weights]:
+            twin.set_weights(layer.get_weights())
+
+
+def _compiling(model, changes) -> dict:
+    config = model.get_compile_config()
+    settings = config["optimizer"]["config"]
+    settings = settings.get("inner_optimizer", {}).get("config", settings)  # of a scaled loss
+    if "learning_rate" in changes:
+        settings["learning_rate"] = changes["learning_rate"]
+    if "clip_norm" in changes:
+        settings |= {"global_clipnorm": changes["clip_norm"], "clipnorm": None, "clipvalue": None}
+    if "loss" in changes:
+        config["loss"] = changes["loss"]
+        config["metrics"] = config["weighted_metrics"] = None  # they may not fit
+    return keras.saving.deserialize_keras_object(config)
