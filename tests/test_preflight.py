@@ -77,6 +77,7 @@ SCCE, BCE, CCE = (
     keras.losses.BinaryCrossentropy,
     keras.losses.CategoricalCrossentropy,
 )
+L2 = keras.regularizers.L2
 ADAM, SGD = keras.optimizers.Adam, keras.optimizers.SGD
 
 
@@ -195,6 +196,8 @@ CASES = [
                   (X, Y)),
          lambda: (stack(layers.Dense(8, use_bias=False), layers.BatchNormalization(), layers.ReLU(),
                         layers.Dense(3, "softmax")), (X, Y)), "note", argument="use_bias"),
+    case("strong_penalty", "10", lambda: (dense(layers.Dense(8, "relu", kernel_regularizer=L2(10.0))), (X, Y)),
+         lambda: (dense(layers.Dense(8, "relu", kernel_regularizer=L2(0.01))), (X, Y)), argument="kernel_regularizer"),
     case("strong_dropout", "0.9", lambda: (dense(layers.Dropout(0.9)), (X, Y)),
          lambda: (dense(layers.Dropout(0.5)), (X, Y)), argument="rate"),
     case("strong_dropout", "0.6", lambda: (dense(layers.Dropout(0.6)), (X, Y)),

@@ -290,7 +290,7 @@ def test_a_notebook_shows_them_in_one_place(monkeypatch):
         return Place()
 
     shell = types.SimpleNamespace(kernel=object())
-    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell, version_info=(9, 0)))
     monkeypatch.setitem(sys.modules, "IPython.display", types.SimpleNamespace(display=display))
     small().fit(X, Y, epochs=3, callbacks=[callbacks.LiveCurves()], **FITTING)
     assert shown == [("display", b"\x89PNG"), ("update", b"\x89PNG"), ("update", b"\x89PNG")]

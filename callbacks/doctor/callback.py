@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import types
 import warnings
 
 import keras
@@ -136,8 +137,10 @@ class TrainingDoctor(keras.callbacks.Callback):
             self._call = {}  # of another call
             return {}
         call = self._call
+        train = call["x"] if call["y"] is None else (call["x"], call["y"])
+        judge = call["validation_data"]
         return {
-            "data": call["x"] if call["y"] is None else (call["x"], call["y"]),
+            "data": train if judge is None else types.SimpleNamespace(train=train, validation=judge),
             "callbacks": [c for c in keras.tree.flatten(call["callbacks"]) if c is not None],
             "batch_size": call["batch_size"],
             "validation_split": call["validation_split"] or 0.0,
@@ -160,6 +163,7 @@ class TrainingDoctor(keras.callbacks.Callback):
         self._before = self._step
         self._visit(self._step)
         self.course.epochs.append({name: float(value) for name, value in (logs or {}).items() if np.ndim(value) == 0})
+        self._note_rate()
         self._judge()
         if logs is not None:
             logs["findings"] = len(self.findings)
@@ -199,6 +203,7 @@ class TrainingDoctor(keras.callbacks.Callback):
             self.course.guess = best_constant(model, self.batch[1])
         look = self._probe(step, self._epoch)
         self.course.looks.append(look)
+        self._note_rate()
         self.course.hidden = self._probe.hidden()
         if look.finite:
             self._probe.remember(step)
@@ -206,6 +211,10 @@ class TrainingDoctor(keras.callbacks.Callback):
         sick = any(finding.severity == "error" for finding in self._judge())
         if self.action == "rollback" and look.finite and not sick:
             self._good = [ops.convert_to_numpy(variable).copy() for variable in self._everything()]
+
+    def _note_rate(self):
+        for optimizer in inner_optimizers(self.model)[:1]:
+            self.course.rates.append(float(ops.convert_to_numpy(optimizer.learning_rate)))
 
     def _measure_step(self, step: int):
         """How far the step after a look has moved the weights."""

@@ -15,6 +15,7 @@ class Course:
     Attributes:
         looks: `Observation`s in order.
         epochs: The logs of the epochs in order.
+        rates: The learning rate at looks and at the ends of epochs.
         guess: The loss of the best constant answer on the probe batch, None where it is not known.
         hidden: Names of the layers whose answers a layer with weights takes up.
         settings: Arguments and training settings of the recipe by name; empty for another model.
@@ -24,6 +25,7 @@ class Course:
 
     looks: list[Observation] = field(default_factory=list)
     epochs: list[dict] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
     guess: float | None = None
     hidden: set = field(default_factory=set)
     settings: dict = field(default_factory=dict)
@@ -36,6 +38,12 @@ class Course:
         if self.looks and (not self.epochs or self.looks[-1].epoch > len(self.epochs)):
             return {"step": self.looks[-1].step, "epoch": self.looks[-1].epoch}
         return {"step": self.looks[-1].step if self.looks else None, "epoch": len(self.epochs) or None}
+
+    @property
+    def warming_up(self) -> bool:
+        """Whether a schedule raises the learning rate: what is slow now need not stay so."""
+        earlier = self.rates[-4:-1]
+        return bool(earlier) and self.rates[-1] > 1.02 * min(earlier)
 
     def losses(self, name: str = "loss") -> list[float]:
         return [float(logs[name]) for logs in self.epochs if name in logs]

@@ -86,6 +86,10 @@ FAULTS = {
         "architecture", "A bias that the next layer takes away again",
         "Make the layer before batch normalization with use_bias=False.", _IOFFE,
     ),
+    "strong_penalty": Fault(
+        "regularization", "A penalty on the weights that is far above the loss itself",
+        "Use an L2 of 1e-5 to 1e-3, or weight_decay of the optimizer.", _GOODFELLOW,
+    ),
     "strong_dropout": Fault(
         "regularization", "So much dropout that little can be learnt",
         "Use a rate of 0.5 or less.", "Srivastava et al., 2014, JMLR 15:1929-1958",
@@ -260,9 +264,28 @@ class Finding:
         return asdict(self) | asdict(self.fault)
 
 
+#: What another fault may have led to; where one is known, it is to be mended first.
+SYMPTOMS = (
+    "not_finite",
+    "exploding_gradient",
+    "divergence",
+    "oscillation",
+    "no_learning",
+    "slow_convergence",
+    "overfitting",
+    "still_falling",
+)
+
+
 def by_severity(findings) -> list[Finding]:
-    """The gravest and surest first."""
-    return sorted(findings, key=lambda f: (SEVERITIES.index(f.severity), f.confidence), reverse=True)
+    """The gravest and surest first, notes last, and causes before what they may have led to."""
+
+    def rank(finding):
+        notable = finding.severity != "note"
+        cause = finding.code not in SYMPTOMS
+        return notable, cause, SEVERITIES.index(finding.severity), finding.confidence
+
+    return sorted(findings, key=rank, reverse=True)
 
 
 def grouped(changes: dict) -> list:

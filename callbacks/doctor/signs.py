@@ -129,7 +129,7 @@ def large_updates(course):
 
 def small_updates(course):
     looks = [look for look in lasting(course) if look.updates]
-    if len(looks) < LOOKS or looks[-1].step < 50 or looks[-1].loss < 0.9 * course.looks[0].loss:
+    if course.warming_up or len(looks) < LOOKS or looks[-1].step < 50 or looks[-1].loss < 0.9 * course.looks[0].loss:
         return
     sizes = [max(look.updates.values()) for look in looks]
     if max(sizes) < SMALL_UPDATE:

@@ -18,7 +18,7 @@ FALL, GUESS = 0.02, 0.98
 FAR = 3
 #: The norm of a gradient that moves nothing.
 FLAT = 1e-6
-#: The epochs in a row that validation must get worse, and by how much of its best in all.
+#: The epochs in a row that validation must get worse, and by how much in all of its best, or of how far it had fallen.
 WORSE_EPOCHS, WORSE = 3, 0.1
 #: Oscillation: epochs looked at, turns among them, and the size of a swing beside the loss.
 SWING_EPOCHS, TURNS, SWING = 6, 4, 0.1
@@ -78,7 +78,13 @@ def oscillation(course):
 
 def no_learning(course):
     losses = course.losses()
-    if course.game or course.guess is None or len(losses) < 3 or min(losses[-2:]) < GUESS * course.guess:
+    if (
+        course.warming_up
+        or course.game
+        or course.guess is None
+        or len(losses) < 3
+        or min(losses[-2:]) < GUESS * course.guess
+    ):
         return
     if _stuck(course, losses, lasting(course)):
         return  # it is worse than that
@@ -109,7 +115,9 @@ def overfitting(course):
         return
     best = int(np.argmin(judged))
     since = judged[best:]
-    rising = len(since) > WORSE_EPOCHS and np.mean(since[-2:]) > judged[best] + WORSE * abs(judged[best])
+    # Where little is left of the loss, a tenth of that is nothing.
+    much = WORSE * max(abs(judged[best]), judged[0] - judged[best])
+    rising = len(since) > WORSE_EPOCHS and np.mean(since[-2:]) > judged[best] + much
     if rising and train[-1] < train[best]:
         yield Finding(
             "overfitting",

@@ -126,7 +126,7 @@ class _Data:
             self.y = np.unique(self.y, return_inverse=True)[1].reshape(np.shape(self.y))
             if isinstance(self.judge, tuple):
                 self.judge = self.judge[0], np.unique(self.judge[1], return_inverse=True)[1].reshape(-1)
-        if changes.pop("shuffle", False):
+        if changes.get("shuffle"):
             order = np.random.default_rng(0).permutation(len(self.x))
             rows = int(len(order) * (1 - (self.call["validation_split"] or 0)))
             train, held = order[:rows], order[rows:]
@@ -145,21 +145,34 @@ class _Data:
         return call | {"x": self.x, "y": self.y, "validation_data": self.judge}
 
 
+def score(model, x, y) -> float:
+    """Accuracy for classes, else the share of the labels' variance that is explained; NaN where nothing can be told.
+
+    Args:
+        x, y: Arrays.
+    """
+    rows = read((x, y), "given")
+    answers = _answers(model, rows)
+    return _score(model, task_of(model, None, rows.y, answers), rows.y, answers)
+
+
 def _measured(models, data):
     """What models are measured by, and each one's number."""
     rows = data.rows
     if rows.y is None or not hasattr(rows.y, "shape"):
         return "loss", [float(model.evaluate(rows.x, rows.y, verbose=0, return_dict=True)["loss"]) for model in models]
-    answers = []
-    for model, scale in zip(models, (lambda answers: answers, data.answer), strict=True):
-        try:
-            answers.append(scale(predict(model, rows)))
-        except Exception:  # a model that never ran need not be able to
-            answers.append(np.full((len(rows), 1), np.nan))
-    task = task_of(models[1], None, rows.y, answers[1])
-    return "r2" if task not in TASKS[:3] else "accuracy", [
-        _score(model, task, rows.y, one) for model, one in zip(models, answers, strict=True)
-    ]
+    before, after = (_answers(model, rows) for model in models)
+    after = data.answer(after)
+    task = task_of(models[1], None, rows.y, after)
+    scores = [_score(model, task, rows.y, one) for model, one in zip(models, (before, after), strict=True)]
+    return "accuracy" if task in TASKS[:3] else "r2", scores
+
+
+def _answers(model, rows):
+    try:
+        return predict(model, rows)
+    except Exception:  # a model that never ran need not be able to
+        return np.full((len(rows), 1), np.nan)
 
 
 def _score(model, task, labels, answers) -> float:

@@ -13,6 +13,8 @@ from .graph import graph, inner_layers
 
 # The loss of a network that guesses is known; an untrained one begins up to about twice as far.
 _FAR = 3
+# ResNet-50 begins with a penalty below its loss, and small networks with usual penalties with about twice of it.
+_FAR_PENALTY = 10
 # A squared error grows with the square.
 _FAR_SQUARED = _FAR**2
 # Examples enough for a mean, and few enough for a large network.
@@ -60,6 +62,7 @@ def _findings(model, data, callbacks, batch_size, validation_split) -> list[Find
         found += _run(losses.look(model, places, goal))
     if samples:
         found += _run(examples.look(model, places, samples, goals[0] if len(goals) == 1 else None, validation_split))
+    found += _run([(strong_penalty, (model, goals))])
     if first is not None and not _EXPLAINED & {finding.code for finding in found}:
         found += _run([(initial_loss, (model, first, goals))])
     return prescribed(found, model, {"y": y, "batch_size": batch_size})
@@ -85,6 +88,22 @@ def initial_loss(model, sample, goals):
     answers = _answers(model, sample, rows)
     for goal in goals:
         yield from _judge(goal, answers[goal.index], goal.y[rows])
+
+
+def strong_penalty(model, goals):
+    """What the weights cost before training, next to the loss of a guess."""
+    kinds = {goal.kind for goal in goals} - {None}
+    if not model.losses or not kinds or not network.begins(model):
+        return
+    penalty = float(sum(float(ops.convert_to_numpy(loss)) for loss in model.losses))
+    guess = max(1.0, *(math.log(max(2, goal.units or 2)) for goal in goals))
+    if penalty > _FAR_PENALTY * guess:
+        layer = next(layer for layer in inner_layers(model) if getattr(layer, "kernel_regularizer", None))
+        yield Finding(
+            "strong_penalty", f"The penalty on the weights is {penalty:.4g}; the loss of a guess is about {guess:.2g}.",
+            "warning", layer.name, "kernel_regularizer", confidence=0.85,
+            evidence={"penalty": penalty, "guess": guess},
+        )  # fmt: skip
 
 
 def _answers(model, sample, rows):
