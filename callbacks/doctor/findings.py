@@ -286,16 +286,3 @@ def by_severity(findings) -> list[Finding]:
         return notable, cause, SEVERITIES.index(finding.severity), finding.confidence
 
     return sorted(findings, key=rank, reverse=True)
-
-
-def grouped(changes: dict) -> list:
-    """Pairs of a name and a value, with layers that change alike under one name."""
-    layers = {}
-    for name, value in changes.items():
-        owner, _, argument = name.rpartition(".")
-        layers.setdefault((argument, repr(value)), (value, []))[1].append(owner)
-    told = []
-    for (argument, _), (value, owners) in layers.items():
-        where = owners if len(owners) < 3 else [f"{owners[0]}..{owners[-1]}"]
-        told += [(f"{owner}.{argument}".removeprefix("."), value) for owner in where]
-    return told

@@ -1,14 +1,4 @@
-"""What to change against a finding: for any functional or sequential model, in names that its user knows.
-
-A change is one of
-
-- an argument of the recipe, for a recipe's model;
-- `"layer.argument"`, of a layer by name, such as `"dense.activation"`;
-- `trainable`, of all layers; `learning_rate`, `clip_norm` or `loss`, of `compile`;
-- `epochs`, `batch_size`, `class_weight` or `shuffle`, of `fit`;
-- `x="standardized"` (by a layer at the start), `x="finite"` (rows that hold NaN are left out), `y="standardized"`,
-  `y="from 0"` (classes are numbered anew).
-"""
+"""What to change against a finding: for any functional or sequential model; `changes.py` says in what names."""
 
 from dataclasses import replace
 
@@ -16,12 +6,11 @@ import keras
 import numpy as np
 
 from ..logs import inner_optimizers
+from .changes import OF_FIT
 from .preflight.graph import PRODUCTS, RECURRENT, graph, unwrapped
 from .preflight.losses import is_one_hot
 from .preflight.network import DEFAULT_BATCH, RATES, rate_of
 
-OF_FIT = ("epochs", "batch_size", "class_weight", "shuffle")
-OF_DATA = ("x", "y")
 #: A gradient has this norm at most, where it is clipped.
 _CLIP = 1.0
 #: Trainings that ended too early are made so many times as long.
@@ -54,27 +43,40 @@ def prescribed(findings, model, call: dict) -> list:
 
 
 def slower(finding, model, call):
-    rate, usual = _optimizer(model)
+    optimizer, rate, usual = _optimizer(model)
     if rate is None:
         return {"clip_norm": _CLIP}
-    return {"learning_rate": float(f"{min(rate / 10, usual):.3g}")} | ({} if rate > usual else {"clip_norm": _CLIP})
+    if optimizer:
+        return {**optimizer, "learning_rate": usual}
+    clipped = {} if rate > usual else {"clip_norm": _CLIP}
+    return {"learning_rate": float(f"{min(rate / 10, usual):.3g}"), **clipped}
 
 
 def faster(finding, model, call):
-    rate, usual = _optimizer(model)
+    optimizer, rate, usual = _optimizer(model)
+    if optimizer:
+        return {**optimizer, "learning_rate": usual}
     return {} if rate is None else {"learning_rate": float(f"{max(rate * 10, usual):.3g}")}
 
 
 def usual_rate(finding, model, call):
-    return {"learning_rate": _optimizer(model)[1]}
+    optimizer, _, usual = _optimizer(model)
+    return {**optimizer, "learning_rate": usual}
 
 
 def _optimizer(model):
-    """The rate of the optimizer, where that is a number, and the one to begin with."""
+    """Another optimizer, where the model's depends much on its rate; the rate, where that is a number; and a usual one.
+
+    What has no momentum and no scale of its own needs the right rate; Adam learns with many.
+    """
     optimizer = inner_optimizers(model)[0]
     kind = next((parent.__name__ for parent in type(optimizer).__mro__ if parent.__name__ in RATES), "Adam")
     rate, scheduled = rate_of(optimizer)
-    return None if scheduled or not rate else rate, RATES[kind][3]
+    fixed = None if scheduled or not rate else rate
+    plain = kind in ("Adadelta", "Adagrad", "Ftrl") or (kind == "SGD" and not optimizer.momentum)
+    if plain and fixed is not None:
+        return {"optimizer": "adam"}, fixed, RATES["Adam"][3]
+    return {}, fixed, RATES[kind][3]
 
 
 def open_activations(finding, model, call):
@@ -218,73 +220,3 @@ _PRESCRIPTIONS = {
     "vanishing_gradient": open_activations,
     "weight_scale": begun_anew,
 }
-
-
-# ---- the changes made ------------------------------------------------------------------------------------------------
-
-
-def again(model: keras.Model, changes: dict, x=None) -> keras.Model:
-    """The model anew and compiled, with fresh weights (but for layers that are frozen) and the changes.
-
-    Args:
-        model: A recipe's model, or a functional or sequential one.
-        changes: As `prescribe` gives them; those of `fit` are passed over.
-        x: An array, for `x="standardized"`.
-
-    Raises:
-        ValueError: A model that cannot be made again, or an unknown change.
-    """
-    changes = {name: value for name, value in changes.items() if name not in OF_FIT}
-    if getattr(model, "recipe", None):
-        return model.again(**{name: value for name, value in changes.items() if name not in OF_DATA})
-    if not isinstance(model, keras.Sequential) and not hasattr(model, "_nodes_by_depth"):
-        raise ValueError(f"{type(model).__name__} is a class of one's own, which cannot be made again with changes")
-
-    def cloned(layer):
-        config = layer.get_config()
-        if "trainable" in changes:
-            config["trainable"] = changes["trainable"]
-        for name, value in changes.items():
-            owner, _, argument = name.rpartition(".")
-            if owner == layer.name:
-                (config if argument in config else config["layer"]["config"])[argument] = value
-        return type(layer).from_config(config)
-
-    new = keras.models.clone_model(model, clone_function=cloned, recursive=True)
-    if new.built and model.built:
-        _keep_frozen(model, new)
-    if changes.get("x") == "standardized":
-        new = _standardized(new, x)
-    new.compile(**_compiling(model, changes))
-    return new
-
-
-def _standardized(model, x):
-    normalize = keras.layers.Normalization(axis=-1 if np.ndim(x) == 2 else None)
-    normalize.adapt(np.asarray(x, "float32"))
-    return keras.Sequential([keras.Input(np.shape(x)[1:]), normalize, model])
-
-
-def _keep_frozen(old, new):
-    names = {layer.name: layer for layer in new._flatten_layers()}
-    for layer in old._flatten_layers():
-        kept = not layer.trainable or isinstance(layer, keras.layers.Normalization)
-        twin = names.get(layer.name)
-        if not kept or twin is None or isinstance(layer, keras.Model) or twin.trainable_weights:
-            continue
-        if [w.shape for w in twin.weights] == [w.shape for w in layer.weights]:
-            twin.set_weights(layer.get_weights())
-
-
-def _compiling(model, changes) -> dict:
-    config = model.get_compile_config()
-    settings = config["optimizer"]["config"]
-    settings = settings.get("inner_optimizer", {}).get("config", settings)  # of a scaled loss
-    if "learning_rate" in changes:
-        settings["learning_rate"] = changes["learning_rate"]
-    if "clip_norm" in changes:
-        settings |= {"global_clipnorm": changes["clip_norm"], "clipnorm": None, "clipvalue": None}
-    if "loss" in changes:
-        config["loss"] = changes["loss"]
-        config["metrics"] = config["weighted_metrics"] = None  # they may not fit
-    return keras.saving.deserialize_keras_object(config)

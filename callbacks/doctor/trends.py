@@ -22,8 +22,14 @@ FLAT = 1e-6
 WORSE_EPOCHS, WORSE = 3, 0.1
 #: Oscillation: epochs looked at, turns among them, and the size of a swing beside the loss.
 SWING_EPOCHS, TURNS, SWING = 6, 4, 0.1
+#: What is left of the loss may swing; this beside the first one.
+FIRST_SWING = 0.05
 #: A loss that falls by this share an epoch when training ends could have fallen on.
 STILL_FALLING = 0.05
+#: Each fall by so much of a guess' loss: the training has hardly begun.
+FALLING_FAST = 0.05
+#: Above this share of a guess' loss, and with falls of that share which get no smaller, it has hardly begun either.
+BEGUN, STEADY = 0.9, 0.005
 #: Pairwise distance of samples to that of the data, below which a generator repeats itself.
 COLLAPSED = 0.1
 #: Nats: a code that differs from the prior by less says nothing.
@@ -67,7 +73,8 @@ def oscillation(course):
     moves = np.diff(losses)
     turns = int(sum(a * b < 0 for a, b in itertools.pairwise(moves)))
     swing = float(np.median(np.abs(moves))) / max(abs(float(np.mean(losses))), 1e-12)
-    if turns >= TURNS and swing > SWING:
+    first = abs(course.losses()[0])
+    if turns >= TURNS and swing > SWING and float(np.median(np.abs(moves))) > FIRST_SWING * first:
         yield Finding(
             "oscillation",
             f"In {SWING_EPOCHS} epochs the loss has turned {turns} times, by {swing:.0%} of itself each.",
@@ -171,10 +178,15 @@ def still_falling(course):
     if course.ended != "complete" or course.game or len(losses) < 4:
         return
     falls = [(a - b) / abs(a) if a else 0.0 for a, b in itertools.pairwise(losses[-4:])]
-    if min(falls) > STILL_FALLING:
+    moves, guess = -np.diff(losses[-4:]), course.guess
+    fast = guess is not None and min(moves) > FALLING_FAST * guess
+    begun = (
+        guess is not None and losses[-1] > BEGUN * guess and min(moves) > STEADY * guess and moves[-1] >= moves[0] / 2
+    )
+    if min(falls) > STILL_FALLING or begun:
         yield Finding(
             "still_falling", f"In the last epochs {name} fell by {min(falls):.0%} or more each, to {losses[-1]:.3g}.",
-            "note", None, "epochs", **course.now, evidence={"falls": falls}, confidence=0.8,
+            "warning" if fast or begun else "note", None, "epochs", **course.now, evidence={"falls": falls}, confidence=0.8,
         )  # fmt: skip
 
 

@@ -11,8 +11,7 @@ from ..fit import fit
 from ..report.splits import read
 from ..report.tasks import TASKS, in_one_form, predict, task_of
 from ..resume.state import random_state, set_random_state
-from .findings import grouped
-from .remedies import OF_FIT, again
+from .changes import OF_FIT, again, grouped
 
 
 @dataclass(frozen=True)

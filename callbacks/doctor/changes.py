@@ -1,0 +1,100 @@
+"""Changes of a training, and a model made again with them.
+
+A change is one of
+
+- an argument of the recipe, for a recipe's model;
+- `"layer.argument"`, of a layer by name, such as `"dense.activation"`;
+- `trainable`, of all layers; `optimizer`, `learning_rate`, `clip_norm` or `loss`, of `compile`;
+- `epochs`, `batch_size`, `class_weight` or `shuffle`, of `fit`;
+- `x="standardized"` (by a layer at the start), `x="finite"` (rows that hold NaN are left out), `y="standardized"`,
+  `y="from 0"` (classes are numbered anew).
+"""
+
+import keras
+import numpy as np
+
+OF_FIT = ("epochs", "batch_size", "class_weight", "shuffle")
+OF_DATA = ("x", "y")
+
+
+def grouped(changes: dict) -> list:
+    """Pairs of a name and a value, with layers that change alike under one name."""
+    layers = {}
+    for name, value in changes.items():
+        owner, _, argument = name.rpartition(".")
+        layers.setdefault((argument, repr(value)), (value, []))[1].append(owner)
+    told = []
+    for (argument, _), (value, owners) in layers.items():
+        where = owners if len(owners) < 3 else [f"{owners[0]}..{owners[-1]}"]
+        told += [(f"{owner}.{argument}".removeprefix("."), value) for owner in where]
+    return told
+
+
+def again(model: keras.Model, changes: dict, x=None) -> keras.Model:
+    """The model anew and compiled, with fresh weights (but for layers that are frozen) and the changes.
+
+    Args:
+        model: A recipe's model, or a functional or sequential one.
+        changes: As `prescribe` gives them; those of `fit` are passed over.
+        x: An array, for `x="standardized"`.
+
+    Raises:
+        ValueError: A model that cannot be made again, or an unknown change.
+    """
+    changes = {name: value for name, value in changes.items() if name not in OF_FIT}
+    if getattr(model, "recipe", None):
+        return model.again(**{name: value for name, value in changes.items() if name not in OF_DATA})
+    if not isinstance(model, keras.Sequential) and not hasattr(model, "_nodes_by_depth"):
+        raise ValueError(f"{type(model).__name__} is a class of one's own, which cannot be made again with changes")
+
+    def cloned(layer):
+        config = layer.get_config()
+        if "trainable" in changes:
+            config["trainable"] = changes["trainable"]
+        for name, value in changes.items():
+            owner, _, argument = name.rpartition(".")
+            if owner == layer.name:
+                (config if argument in config else config["layer"]["config"])[argument] = value
+        return type(layer).from_config(config)
+
+    new = keras.models.clone_model(model, clone_function=cloned, recursive=True)
+    if new.built and model.built:
+        _keep_frozen(model, new)
+    if changes.get("x") == "standardized":
+        new = _standardized(new, x)
+    new.compile(**_compiling(model, changes))
+    return new
+
+
+def _standardized(model, x):
+    normalize = keras.layers.Normalization(axis=-1 if np.ndim(x) == 2 else None)
+    normalize.adapt(np.asarray(x, "float32"))
+    return keras.Sequential([keras.Input(np.shape(x)[1:]), normalize, model])
+
+
+def _keep_frozen(old, new):
+    names = {layer.name: layer for layer in new._flatten_layers()}
+    for layer in old._flatten_layers():
+        kept = not layer.trainable or isinstance(layer, keras.layers.Normalization)
+        twin = names.get(layer.name)
+        if not kept or twin is None or isinstance(layer, keras.Model) or twin.trainable_weights:
+            continue
+        if [w.shape for w in twin.weights] == [w.shape for w in layer.weights]:
+            twin.set_weights(layer.get_weights())
+
+
+def _compiling(model, changes) -> dict:
+    config = model.get_compile_config()
+    settings = config["optimizer"]["config"]
+    settings = settings.get("inner_optimizer", {}).get("config", settings)  # of a scaled loss
+    if "optimizer" in changes:
+        config["optimizer"] = keras.optimizers.serialize(keras.optimizers.get(changes["optimizer"]))
+        settings = config["optimizer"]["config"]
+    if "learning_rate" in changes:
+        settings["learning_rate"] = changes["learning_rate"]
+    if "clip_norm" in changes:
+        settings |= {"global_clipnorm": changes["clip_norm"], "clipnorm": None, "clipvalue": None}
+    if "loss" in changes:
+        config["loss"] = changes["loss"]
+        config["metrics"] = config["weighted_metrics"] = None  # they may not fit
+    return keras.saving.deserialize_keras_object(config)
