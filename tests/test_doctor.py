@@ -11,7 +11,8 @@ from keras_cookbook import callbacks, recipes
 from keras_cookbook.callbacks.doctor import FAULTS, Finding, TrainingDoctor
 from keras_cookbook.callbacks.doctor.course import Course
 from keras_cookbook.callbacks.doctor.findings import CATEGORIES, by_severity
-from keras_cookbook.callbacks.doctor.probe import Observation, Probe, Units
+from keras_cookbook.callbacks.doctor.observation import Observation, Units
+from keras_cookbook.callbacks.doctor.probe import Probe
 from keras_cookbook.callbacks.doctor.rules import diagnose
 
 RNG = np.random.default_rng(0)
@@ -84,7 +85,7 @@ def test_a_sick_training_is_told(name):
 
 @pytest.mark.parametrize("name", HEALTHY)
 def test_a_healthy_training_is_left_in_peace(name):
-    findings = seen(HEALTHY[name](), epochs=4)
+    findings = seen(HEALTHY[name](), epochs=12)
     assert [finding for finding in findings if finding.severity != "note"] == []
 
 

@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 
 from keras_cookbook import callbacks, recipes
-from keras_cookbook.callbacks.doctor.changes import again, grouped
 from keras_cookbook.callbacks.doctor.findings import Finding
-from keras_cookbook.callbacks.doctor.remedies import prescribe
+from keras_cookbook.callbacks.doctor.remedies import again, grouped, prescribe
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(240, 6)).astype("float32")

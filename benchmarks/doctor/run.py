@@ -48,7 +48,7 @@ def run(job):
 
     from keras_cookbook import callbacks
     from keras_cookbook.callbacks.doctor.findings import by_severity
-    from keras_cookbook.callbacks.doctor.trial import score
+    from keras_cookbook.callbacks.doctor.remedies import score
 
     keras.backend.clear_session()
     case = next(case for case in [*HEALTHY, *SICK] if case.name == name)

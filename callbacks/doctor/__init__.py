@@ -2,7 +2,8 @@
 
 from .callback import TrainingDoctor
 from .findings import FAULTS, Fault, Finding, by_severity
+from .monitor import Monitor
 from .preflight import preflight
-from .trial import Trial
+from .remedies import Trial
 
-__all__ = ["FAULTS", "Fault", "Finding", "TrainingDoctor", "Trial", "by_severity", "preflight"]
+__all__ = ["FAULTS", "Fault", "Finding", "Monitor", "TrainingDoctor", "Trial", "by_severity", "preflight"]

@@ -1,7 +1,6 @@
 """The callback that watches a training and says what is wrong with it."""
 
 import contextlib
-import math
 import types
 import warnings
 
@@ -10,21 +9,20 @@ import numpy as np
 from keras import ops
 
 from ..logs import inner_optimizers
-from .batch import best_constant, examples_of
+from .batch import best_constant
 from .course import Course
 from .findings import Finding, by_severity
+from .looking import Looking
 from .preflight import preflight
-from .probe import Probe
-from .remedies import prescribed
+from .remedies import Trial, prescribed, try_changes
 from .rules import diagnose
-from .trial import Trial, try_changes
 
 ACTIONS = ("warn", "stop", "rollback")
 #: After how many roll-backs training is stopped.
 _ROLL_BACKS = 3
 
 
-class TrainingDoctor(keras.callbacks.Callback):
+class TrainingDoctor(Looking):
     """Watches a training through a fixed batch, and says what is wrong, where, and what to do about it.
 
     Before the first step `preflight` looks at model and data. Then looks are taken after steps 1, 2, 4, 8, ... and each
@@ -54,18 +52,12 @@ class TrainingDoctor(keras.callbacks.Callback):
         ValueError: A bad argument.
     """
 
-    async_safe = True  # on JAX and PyTorch a step then need not wait for its logs
-
     def __init__(self, action: str = "warn", *, every: int = 64, light: bool = False, probe=None, tell: bool = True):
-        super().__init__()
+        super().__init__(every, probe)
         if action not in ACTIONS:
             raise ValueError(f"action must be one of {', '.join(map(repr, ACTIONS))}, got {action!r}")
-        if not isinstance(every, int) or every < 1:
-            raise ValueError(f"every must be 1 step or more, got {every!r}")
-        if probe is not None and not (isinstance(probe, list | tuple) and len(probe) in (2, 3)):
-            raise ValueError("probe must be (x, y) or (x, y, sample_weight) of arrays; without labels y is None")
-        self.action, self.every, self.tell = action, every * 4 if light else every, tell
-        self.batch = None if probe is None else (*probe, None)[:3]
+        self.action, self.tell = action, tell
+        self.every *= 4 if light else 1
         self.findings, self.course, self._call, self._before_fit = [], Course(), {}, False
 
     def __deepcopy__(self, memo):  # a trial's own, before it has begun
@@ -74,14 +66,12 @@ class TrainingDoctor(keras.callbacks.Callback):
     @contextlib.contextmanager
     def during_fit(self, model: keras.Model, call: dict):
         """Surrounds a call to `fit`, of which the data are looked at."""
-        given = self.batch
-        if given is None:
-            self.batch = examples_of(call)
         self._call, self._before_fit = dict(call), True
         try:
-            yield
+            with super().during_fit(model, call):
+                yield
         finally:
-            self.batch, self._probe, self._good, self._before_fit = given, None, None, False
+            self._good, self._before_fit = None, False
 
     def try_remedy(self, finding: Finding | None = None, *, changes: dict | None = None, seed: int = 0) -> Trial:
         """Does the training anew with a remedy, to see whether that helps; this one and its model stay as they are.
@@ -120,15 +110,12 @@ class TrainingDoctor(keras.callbacks.Callback):
     # ---- what Keras calls
 
     def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
         recipe = getattr(self.model, "recipe", None) or {}
         settings = dict(recipe.get("arguments", {})) | dict(recipe.get("training", {}))
         self.findings, self._known = [], set()
-        self.course = Course(settings=settings, game=len(inner_optimizers(self.model)) > 1)
-        self._probe = self._good = None
-        self._rolled_back = 0
-        self._before = self._step = 0  # steps of the epochs that are done; of all
-        self._next = 1
-        self._unmoved = self._bad = False
+        self.course = Course(self.looks, settings=settings, game=len(inner_optimizers(self.model)) > 1)
+        self._good, self._rolled_back = None, 0
         self._take(preflight(self.model, **self._shown()))
 
     def _shown(self) -> dict:
@@ -146,22 +133,8 @@ class TrainingDoctor(keras.callbacks.Callback):
             "validation_split": call["validation_split"] or 0.0,
         }
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self._epoch = epoch + 1
-
-    def on_train_batch_begin(self, batch, logs=None):
-        self._visit(self._before + batch)
-
-    def on_train_batch_end(self, batch, logs=None):
-        # On JAX and PyTorch in another thread, while the next step is computed: what is seen is acted upon later.
-        self._step = self._before + batch + 1
-        loss = (logs or {}).get("loss")
-        if loss is not None and not math.isfinite(loss):
-            self._bad = True
-
     def on_epoch_end(self, epoch, logs=None):
-        self._before = self._step
-        self._visit(self._step)
+        super().on_epoch_end(epoch, logs)
         self.course.epochs.append({name: float(value) for name, value in (logs or {}).items() if np.ndim(value) == 0})
         self._note_rate()
         self._judge()
@@ -185,43 +158,21 @@ class TrainingDoctor(keras.callbacks.Callback):
 
     # ---- looks
 
-    def _visit(self, step: int):
-        """Between two steps, after so many."""
-        if self._unmoved and step > self.course.looks[-1].step:
-            self._measure_step(step)
-        if self._bad or step >= self._next:
-            self._bad = False
-            self._next = step + min(step, self.every)
-            self._look(step)
-
-    def _look(self, step: int):
-        if self.batch is None:
-            return
-        model = self.model  # on JAX asking for it brings its variables up to date
-        if self._probe is None:
-            self._probe = Probe(model, self.batch)
-            self.course.guess = best_constant(model, self.batch[1])
-        look = self._probe(step, self._epoch)
-        self.course.looks.append(look)
-        self._note_rate()
+    def looked(self, look):
+        if self.course.guess is None:
+            self.course.guess = best_constant(self.model, self.batch[1])
         self.course.hidden = self._probe.hidden()
-        if look.finite:
-            self._probe.remember(step)
-            self._unmoved = True
+        self._note_rate()
         sick = any(finding.severity == "error" for finding in self._judge())
         if self.action == "rollback" and look.finite and not sick:
             self._good = [ops.convert_to_numpy(variable).copy() for variable in self._everything()]
 
+    def moved(self, look):
+        self._judge()
+
     def _note_rate(self):
         for optimizer in inner_optimizers(self.model)[:1]:
             self.course.rates.append(float(ops.convert_to_numpy(optimizer.learning_rate)))
-
-    def _measure_step(self, step: int):
-        """How far the step after a look has moved the weights."""
-        self._unmoved = False
-        _ = self.model  # see _look
-        self.course.looks[-1].updates = self._probe.moved(step)
-        self._judge()
 
     def _judge(self) -> list[Finding]:
         found = diagnose(self.course)
@@ -256,7 +207,8 @@ class TrainingDoctor(keras.callbacks.Callback):
             return
         for rate in rates:
             rate.assign(rate / 10)
-        self.course.looks, self._known, self._unmoved = [], set(), False  # what is found again is told again
+        self.looks.clear()
+        self._known, self._unmoved = set(), False  # what is found again is told again
 
     def _everything(self):
         return [*self.model.variables, *self.model.optimizer.variables]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from .probe import Observation
+from .observation import Observation
 
 #: So many looks in a row must show a sign: what is seen once may be chance.
 LOOKS = 3

@@ -1,18 +1,20 @@
 """What a model looks like at one step: gradients, weights and activations on a fixed batch, without any trace in it."""
 
 import contextlib
-from dataclasses import dataclass, field
 
 import keras
 import numpy as np
 from keras import ops
 
 from ..layers import layers_of
+from .observation import Observation, Units
 
 #: An answer so near to a limit of its activation is saturated, ...
 _NEAR = 0.98
 #: ... and a unit is when so many of its answers are.
 _MOST = 0.95
+#: Numbers of a tensor that a histogram is made of, about.
+_SAMPLE = 2048
 #: Activation -> its lower and upper limit: what lies there passes no gradient.
 _LIMITS = {
     "relu": (0.0, None),
@@ -21,53 +23,6 @@ _LIMITS = {
     "hard_sigmoid": (0.0, 1.0),
     "tanh": (-1.0, 1.0),
 }
-
-
-@dataclass
-class Units:
-    """The units of a layer with an activation that has limits, as shares of all of them.
-
-    Attributes:
-        activation: Its name.
-        dead: Those of a ReLU that answer 0 to every example and at every place.
-        saturated: Those that answer with a limit to nearly every example.
-        sparse: Of all answers, those that are 0.
-    """
-
-    activation: str
-    dead: float = 0.0
-    saturated: float = 0.0
-    sparse: float = 0.0
-
-
-@dataclass
-class Observation:
-    """A look at a model.
-
-    Attributes:
-        step: After how many training steps, over all calls to `fit`.
-        epoch: From 1.
-        loss: On the probe batch, in training mode.
-        gradients: Norm of the loss' gradient by the layer's weights, by layer, from input to output.
-        weights: Norm of the weights, by layer.
-        updates: By how much of their norm the next step has changed the weights, by layer; empty before it.
-        units: `Units` by layer.
-        broken: Layers whose answer is not finite, in the order in which they were computed.
-    """
-
-    step: int
-    epoch: int
-    loss: float
-    gradients: dict = field(default_factory=dict)
-    weights: dict = field(default_factory=dict)
-    updates: dict = field(default_factory=dict)
-    units: dict = field(default_factory=dict)
-    broken: list = field(default_factory=list)
-
-    @property
-    def finite(self) -> bool:
-        numbers = [self.loss, *self.gradients.values(), *self.weights.values()]
-        return not self.broken and bool(np.isfinite(numbers).all())
 
 
 class Probe:
@@ -79,10 +34,11 @@ class Probe:
     Args:
         model: A compiled model that has been built.
         batch: (x, y, sample_weight) of arrays; y and sample_weight may be None.
+        histograms: Whether looks keep samples of gradients and activations.
     """
 
-    def __init__(self, model: keras.Model, batch: tuple):
-        self.model = model
+    def __init__(self, model: keras.Model, batch: tuple, histograms: bool = False):
+        self.model, self.histograms = model, histograms
         self.batch = keras.tree.map_structure(lambda part: None if part is None else ops.convert_to_tensor(part), batch)
         self.groups = weights_by_layer(model)
         self.watched = [
@@ -99,7 +55,7 @@ class Probe:
         values = [ops.convert_to_tensor(weight) for weight in self.trainable]
         others = [ops.convert_to_tensor(variable) for variable in self.others]
         found = keras.tree.map_structure(ops.convert_to_numpy, self.compiled(values, others, self.batch))
-        loss, gradients, finite, shares = found
+        loss, gradients, finite, shares, samples = found
         layers = list(self.groups)
         observation = Observation(
             step, epoch, float(loss), dict(zip(layers, map(float, gradients), strict=True)), self.norms()
@@ -110,6 +66,12 @@ class Probe:
             other = observation.units.get(name)
             if other is None or seen.dead + seen.saturated < other.dead + other.saturated:  # of a layer called twice
                 observation.units[name] = seen
+        if self.histograms:
+            slopes, answers = samples
+            observation.samples = {
+                "gradients": dict(zip(layers, slopes, strict=True)),
+                "activations": dict(zip(self.order, answers, strict=True)),
+            }
         return observation
 
     def remember(self, step: int):
@@ -136,7 +98,8 @@ class Probe:
         return set(self.order[:last])
 
     def look(self, values, others, batch):
-        """Loss, gradient norms by layer, whether each layer's answer is finite, and the shares of units; as tensors."""
+        """Loss, gradient norms by layer, whether each layer's answer is finite, the shares of units, and samples; as
+        tensors."""
         x, y, sample_weight = batch
 
         def scaled_loss(values):
@@ -148,28 +111,37 @@ class Probe:
             return loss * ops.cast(scale, loss.dtype), self.summary(answers)
 
         scale = ops.cast(self.model.optimizer.scale_loss(1.0), "float32")
-        (loss, (finite, shares)), gradients = _GRADIENTS[keras.backend.backend()](scaled_loss, values)
-        gradients, norms = iter(gradients), []
+        (loss, (finite, shares, answers)), gradients = _GRADIENTS[keras.backend.backend()](scaled_loss, values)
+        gradients, norms, slopes = iter(gradients), [], []
         for weights in self.groups.values():
             mine = [next(gradients) for _ in weights]
-            squares = [ops.sum(ops.square(ops.cast(g, "float32") / scale)) for g in mine if g is not None]
-            norms.append(ops.sqrt(sum(squares)) if squares else ops.zeros(()))
-        return ops.cast(loss, "float32") / scale, norms, finite, shares
+            mine = [ops.cast(gradient, "float32") / scale for gradient in mine if gradient is not None]
+            norms.append(ops.sqrt(sum(ops.sum(ops.square(gradient)) for gradient in mine)) if mine else ops.zeros(()))
+            slopes.append(_sample(mine))
+        samples = (slopes, answers) if self.histograms else ()
+        return ops.cast(loss, "float32") / scale, norms, finite, shares, samples
 
     def summary(self, answers):
         """What is kept of the answers of layers; their names are remembered in the order of the calls."""
         self.order, self.names = [], []
-        finite, shares = [], []
+        finite, shares, samples = [], [], []
         for layer, answer in answers:
             tensors = [t for t in keras.tree.flatten(answer) if hasattr(t, "shape") and "float" in str(t.dtype)]
             if not tensors:
                 continue
             self.order.append(layer.name)
+            samples.append(_sample([ops.stop_gradient(tensor) for tensor in tensors]) if self.histograms else ())
             finite.append(ops.all(ops.stack([ops.all(ops.isfinite(tensor)) for tensor in tensors])))
             if (name := limited(layer)) and len(tensors) == 1 and len(tensors[0].shape) > 1:
                 self.names.append((layer.name, name))
                 shares.append(_shares(ops.cast(ops.stop_gradient(tensors[0]), "float32"), *_LIMITS[name]))
-        return finite, shares
+        return finite, shares, samples
+
+
+def _sample(tensors):
+    """Numbers from everywhere in tensors, some thousand of each at most."""
+    flat = [ops.reshape(ops.cast(tensor, "float32"), (-1,)) for tensor in tensors]
+    return ops.concatenate([one[:: max(1, one.shape[0] // _SAMPLE)] for one in flat]) if flat else ops.zeros((0,))
 
 
 def _shares(answer, low, high):

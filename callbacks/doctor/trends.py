@@ -186,7 +186,8 @@ def still_falling(course):
     if min(falls) > STILL_FALLING or begun:
         yield Finding(
             "still_falling", f"In the last epochs {name} fell by {min(falls):.0%} or more each, to {losses[-1]:.3g}.",
-            "warning" if fast or begun else "note", None, "epochs", **course.now, evidence={"falls": falls}, confidence=0.8,
+            "warning" if fast or begun else "note", None, "epochs", **course.now, evidence={"falls": falls},
+            confidence=0.8,
         )  # fmt: skip
 
 

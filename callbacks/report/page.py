@@ -1,6 +1,6 @@
 """The page of a training, made from what `report.json` holds and nothing else."""
 
-from ..doctor.changes import grouped
+from ..doctor.remedies import grouped
 from . import plots
 from .markup import cards, details, document, escape, facts, figure, figures, image, number, section, table, tables
 from .verdict import NAMES, duration, percent, split_name

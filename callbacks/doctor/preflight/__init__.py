@@ -7,7 +7,6 @@ import numpy as np
 from keras import ops
 
 from ..findings import Finding, by_severity
-from ..remedies import prescribed
 from . import examples, losses, network, reading
 from .graph import graph, inner_layers
 
@@ -49,6 +48,8 @@ def preflight(
 
 
 def _findings(model, data, callbacks, batch_size, validation_split) -> list[Finding]:
+    from ..remedies import prescribed  # which looks at models with what is here
+
     places = graph(model)
     callbacks = keras.tree.flatten(callbacks or [])
     samples = reading.samples(data) if data is not None else {}

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 import keras
 import numpy as np
 
-from ..finders.learning_rate import find_learning_rate
-from ..fit import fit
-from ..report.splits import read
-from ..report.tasks import TASKS, in_one_form, predict, task_of
-from ..resume.state import random_state, set_random_state
+from ...finders.learning_rate import find_learning_rate
+from ...fit import fit
+from ...report.splits import read
+from ...report.tasks import TASKS, in_one_form, predict, task_of
+from ...resume.state import random_state, set_random_state
 from .changes import OF_FIT, again, grouped
 
 

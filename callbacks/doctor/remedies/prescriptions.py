@@ -5,11 +5,11 @@ from dataclasses import replace
 import keras
 import numpy as np
 
-from ..logs import inner_optimizers
+from ...logs import inner_optimizers
+from ..preflight.graph import PRODUCTS, RECURRENT, graph, unwrapped
+from ..preflight.losses import is_one_hot
+from ..preflight.network import DEFAULT_BATCH, RATES, rate_of
 from .changes import OF_FIT
-from .preflight.graph import PRODUCTS, RECURRENT, graph, unwrapped
-from .preflight.losses import is_one_hot
-from .preflight.network import DEFAULT_BATCH, RATES, rate_of
 
 #: A gradient has this norm at most, where it is clipped.
 _CLIP = 1.0

@@ -1,0 +1,108 @@
+"""A callback that looks at the model through a fixed batch now and then, and leaves no trace in the training."""
+
+import contextlib
+import math
+
+import keras
+
+from .batch import examples_of
+from .observation import Observation
+from .probe import Probe
+
+
+class Looking(keras.callbacks.Callback):
+    """Takes looks after steps 1, 2, 4, 8, ... and each `every` steps, and at once after a loss that is not finite.
+
+    Looked at are 64 examples from everywhere in arrays and in the first batches of a `tf.data.Dataset` (of a copy
+    without its shuffle, where one can be made), or a batch of a `PyDataset` or of the validation data. Nothing is taken
+    where that would change what training gets: then give `probe=`, or there are no looks.
+
+    Args:
+        every: Steps between looks.
+        probe: (x, y) or (x, y, sample_weight) of arrays to look at the model with.
+
+    Attributes:
+        looks: `Observation`s in order.
+
+    Raises:
+        ValueError: A bad argument.
+    """
+
+    async_safe = True  # on JAX and PyTorch a step then need not wait for its logs
+    histograms = False  # whether a look keeps numbers for them
+
+    def __init__(self, every: int = 64, probe=None):
+        super().__init__()
+        if not isinstance(every, int) or every < 1:
+            raise ValueError(f"every must be 1 step or more, got {every!r}")
+        if probe is not None and not (isinstance(probe, list | tuple) and len(probe) in (2, 3)):
+            raise ValueError("probe must be (x, y) or (x, y, sample_weight) of arrays; without labels y is None")
+        self.every, self.looks = every, []
+        self.batch = None if probe is None else (*probe, None)[:3]
+
+    def looked(self, look: Observation):
+        """Is called after each look."""
+
+    def moved(self, look: Observation):
+        """Is called when the step after a look is done, and `look.updates` is known."""
+
+    @contextlib.contextmanager
+    def during_fit(self, model: keras.Model, call: dict):
+        """Surrounds a call to `fit`, of which the data are looked at."""
+        given = self.batch
+        if given is None:
+            self.batch = examples_of(call)
+        try:
+            yield
+        finally:
+            self.batch, self._probe = given, None
+
+    # ---- what Keras calls
+
+    def on_train_begin(self, logs=None):
+        self.looks, self._probe = [], None
+        self._before = self._step = 0  # steps of the epochs that are done; of all
+        self._next = 1
+        self._unmoved = self._bad = False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch + 1
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self._visit(self._before + batch)
+
+    def on_train_batch_end(self, batch, logs=None):
+        # On JAX and PyTorch in another thread, while the next step is computed: what is seen is acted upon later.
+        self._step = self._before + batch + 1
+        loss = (logs or {}).get("loss")
+        if loss is not None and not math.isfinite(loss):
+            self._bad = True
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._before = self._step
+        self._visit(self._step)
+
+    # ---- looks
+
+    def _visit(self, step: int):
+        """Between two steps, after so many."""
+        if self._unmoved and step > self.looks[-1].step:
+            self._unmoved = False
+            _ = self.model  # see _look
+            self.looks[-1].updates = self._probe.moved(step)
+            self.moved(self.looks[-1])
+        if self.batch is not None and (self._bad or step >= self._next):
+            self._bad = False
+            self._next = step + min(step, self.every)
+            self._look(step)
+
+    def _look(self, step: int):
+        model = self.model  # on JAX asking for it brings its variables up to date
+        if self._probe is None:
+            self._probe = Probe(model, self.batch, histograms=self.histograms)
+        look = self._probe(step, self._epoch)
+        self.looks.append(look)
+        if look.finite:
+            self._probe.remember(step)
+            self._unmoved = True
+        self.looked(look)

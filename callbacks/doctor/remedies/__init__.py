@@ -1,0 +1,7 @@
+"""What helps against a finding, and whether it does."""
+
+from .changes import again, grouped
+from .prescriptions import prescribe, prescribed
+from .trial import Trial, score, try_changes
+
+__all__ = ["Trial", "again", "grouped", "prescribe", "prescribed", "score", "try_changes"]
