@@ -10,7 +10,6 @@ were chosen on the half "dev" alone.
 """
 
 import argparse
-import concurrent.futures
 import json
 import math
 import multiprocessing
@@ -199,8 +198,8 @@ def main():
         done = _done(given.out)
         jobs = [job for job in jobs if job[:3] not in done]
         context = multiprocessing.get_context("spawn")
-        with concurrent.futures.ProcessPoolExecutor(given.processes, context, max_tasks_per_child=60) as pool:
-            for number, record in enumerate(pool.map(attempt, jobs)):
+        with context.Pool(given.processes, maxtasksperchild=40) as pool:
+            for number, record in enumerate(pool.imap(attempt, jobs)):
                 out.write(json.dumps(record) + "\n")
                 out.flush()
                 print(f"\r{number + 1} of {len(jobs)}", end="", file=sys.stderr)
