@@ -100,6 +100,29 @@ assert far(weights["one"], weights["data"]) < 1e-5
 
 
 @on_tensorflow
+def test_the_doctor_watches_two_devices_and_leaves_no_trace():
+    code = (
+        TWO
+        + """
+rng = np.random.default_rng(0)
+x = rng.normal(size=(256, 6)).astype("float32")
+def trained(rate, *watch):
+    keras.utils.set_random_seed(1)
+    with recipes.distribution("data", devices=two, check=False).scope():
+        model = recipes.mlp((6,), 3, width=16, dropout=0.2, learning_rate=rate, seed=0)
+        model.fit(x, x[:, :3].argmax(1), batch_size=32, epochs=3, verbose=0, callbacks=list(watch))
+    return model.get_weights()
+doctor = callbacks.TrainingDoctor(every=8, tell=False)
+assert far(trained(0.01), trained(0.01, doctor)) == 0
+assert [look.step for look in doctor.looks] == [1, 2, 4, 8, 16, 24] and doctor.findings == []
+trained(1e4, doctor)
+assert doctor.findings[0].category == "learning rate"
+"""
+    )
+    finish(start(code))
+
+
+@on_tensorflow
 def test_a_pipeline_over_two_devices(tmp_path):
     code = (
         TWO

@@ -10,7 +10,7 @@ import pytest
 from keras_cookbook import callbacks, recipes
 from keras_cookbook.callbacks.doctor import FAULTS, Finding, TrainingDoctor
 from keras_cookbook.callbacks.doctor.course import Course
-from keras_cookbook.callbacks.doctor.findings import CATEGORIES, by_severity
+from keras_cookbook.callbacks.doctor.findings import CATEGORIES, SYMPTOMS, by_severity
 from keras_cookbook.callbacks.doctor.observation import Observation, Units
 from keras_cookbook.callbacks.doctor.probe import Probe
 from keras_cookbook.callbacks.doctor.rules import diagnose
@@ -214,16 +214,24 @@ COURSES = [
     (None, Course(epochs=epochs(loss=[9.8, 7.2, 5.2, 4.2]), guess=1.1)),
     ("oscillation", Course(epochs=epochs(loss=[1.0, 0.5, 0.9, 0.5, 0.9, 0.5, 0.9]))),
     (None, Course(epochs=epochs(loss=[1.0, 0.8, 0.7, 0.6, 0.55, 0.52, 0.5]))),
+    (None, Course(epochs=epochs(loss=[2.0, 0.02, 0.04, 0.02, 0.04, 0.02, 0.04]))),
     ("no_learning", Course(epochs=epochs(loss=[1.11, 1.1, 1.1, 1.1]), guess=1.1)),
+    (None, Course(epochs=epochs(loss=[1.11, 1.1, 1.1, 1.1]), guess=1.1, rates=[1e-6, 2e-6, 3e-6])),
     (None, Course(epochs=epochs(loss=[1.11, 1.0, 0.9, 0.8]), guess=1.1)),
     ("overfitting", Course(epochs=epochs(loss=[1, 0.8, 0.6, 0.4, 0.3, 0.2], val_loss=[1, 0.9, 0.8, 0.95, 1.1, 1.3]))),
     (None, Course(epochs=epochs(loss=[1, 0.8, 0.6, 0.4, 0.3, 0.2], val_loss=[1, 0.9, 0.8, 0.95, 0.8, 0.81]))),
+    (
+        None,
+        Course(epochs=epochs(loss=[1, 0.3, 0.1, 0.05, 0.04, 0.03], val_loss=[1, 0.2, 0.1, 0.11, 0.12, 0.13])),
+    ),
     ("mode_collapse", Course(epochs=epochs(diversity=[0.5, 0.05, 0.04, 0.03]), game=True)),
     (None, Course(epochs=epochs(diversity=[0.02, 0.3, 0.5, 0.6]), game=True)),
     ("posterior_collapse", Course(epochs=epochs(kl=[1.0, 0.01, 0.001]))),
     (None, Course(epochs=epochs(kl=[0.01, 2.0, 5.0]))),
     ("still_falling", Course(epochs=epochs(loss=[1, 0.8, 0.6, 0.4, 0.3]), ended="complete")),
     (None, Course(epochs=epochs(loss=[1, 0.8, 0.6, 0.4, 0.3]), ended="early")),
+    ("still_falling", Course(epochs=epochs(loss=[2.3, 2.26, 2.22, 2.18]), guess=2.3, ended="complete")),
+    (None, Course(epochs=epochs(loss=[2.3, 2.2, 2.15, 2.148]), guess=2.3, ended="complete")),
     (
         "strong_discriminator",
         Course(epochs=epochs(discriminator_loss=[0.5, 0.01, 0.01, 0.01]), settings={"loss": "non_saturating"}),
@@ -248,7 +256,23 @@ def test_units_must_be_hidden_and_lastingly_dead():
     assert diagnose(Course(looks([1] * 2, units=dead), hidden={"a"})) == []
 
 
+def test_a_training_that_has_hardly_begun_is_a_warning():
+    def severity(losses, guess):
+        return diagnose(Course(epochs=epochs(loss=losses), guess=guess, ended="complete"))[0].severity
+
+    assert severity([2.3, 2.26, 2.22, 2.18], 2.3) == "warning"
+    assert severity([2.3, 1.9, 1.5, 1.1], 2.3) == "warning"
+    assert severity([0.1, 0.09, 0.08, 0.07], 2.3) == "note"
+
+
+def test_causes_come_before_what_they_may_have_led_to():
+    symptom = Finding("not_finite", "", "error", confidence=1.0)
+    cause, note = Finding("strong_dropout", "", confidence=0.6), Finding("constant_feature", "", "note", confidence=0.9)
+    assert by_severity([note, symptom, cause]) == [cause, symptom, note]
+
+
 def test_the_catalogue():
+    assert set(SYMPTOMS) <= set(FAULTS)
     for code, fault in FAULTS.items():
         assert fault.category in CATEGORIES, code
         assert fault.advice.endswith("."), code

@@ -145,7 +145,8 @@ def table(path, verbose):
     cured = [
         r.get("after") is not None and r["after"] == r["after"] and r["after"] >= r["twin"] - MARGIN for r in curable
     ]
-    print(f"Cured by the first remedy: {share(cured)}")
+    tried = any("after" in r for r in curable)
+    print(f"Cured by the first remedy: {share(cured) if tried else 'not tried'}")
     epochs = sorted(min(f[4] or 0 for f in r["found"]) for r in seen)
     print(f"Median epoch of the first finding (0 is before training): {epochs[len(epochs) // 2]}")
     for tier in "BC":
