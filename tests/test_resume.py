@@ -625,7 +625,7 @@ def test_conflicts_are_told(tmp_path):
         fit(tmp_path, plain, arrays, extra=[kc.CSVLogger(str(tmp_path / "log.csv"))])
     with pytest.raises(ValueError, match="two Resume"):
         callbacks.check([callbacks.Resume(tmp_path), callbacks.Resume(tmp_path)])
-    with pytest.raises(ValueError, match=r"write Resume\.fit\(model"):
+    with pytest.raises(ValueError, match=r"write callbacks\.fit\(model"):
         plain().fit(X, Y, callbacks=[callbacks.Resume(tmp_path)], verbose=0)
     if BACKEND == "tensorflow":  # elsewhere fit has built it by then
         model = keras.Sequential([keras.layers.Dense(2)])

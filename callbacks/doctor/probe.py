@@ -238,7 +238,7 @@ def _by_torch(fn, values):
     # Dropout without a seed of its own draws from PyTorch's generator.
     with torch.enable_grad(), torch.random.fork_rng():
         answer = fn(values)
-        return answer, torch.autograd.grad(answer[0], values, allow_unused=True)
+        return answer, torch.autograd.grad(answer[0], values, allow_unused=True) if values else ()
 
 
 def _tensorflow_function(fn):

@@ -79,6 +79,12 @@ def _optimizer(model):
     return {}, fixed, RATES[kind][3]
 
 
+def highest_rate(model) -> float:
+    """The rate above which the optimizer suffers."""
+    kinds = [parent.__name__ for parent in type(inner_optimizers(model)[0]).__mro__]
+    return next((RATES[kind][1] for kind in kinds if kind in RATES), 1.0)
+
+
 def open_activations(finding, model, call):
     """ReLU wherever a hidden layer has limits, begun as that needs it."""
     changes = {}

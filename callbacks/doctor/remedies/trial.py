@@ -12,6 +12,7 @@ from ...report.splits import read
 from ...report.tasks import TASKS, in_one_form, predict, task_of
 from ...resume.state import random_state, set_random_state
 from .changes import OF_FIT, again, grouped
+from .prescriptions import highest_rate
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def try_changes(doctor, code: str, model, changes: dict, call: dict, seed: int, 
 def _rate(model, data, call) -> float | None:
     with contextlib.suppress(Exception):  # data that it cannot read
         found = find_learning_rate(model, data.x, data.y, batch_size=call["batch_size"] or 32)
-        return found.suggestion and float(f"{found.suggestion:.2g}")
+        return found.suggestion and min(float(f"{found.suggestion:.2g}"), highest_rate(model))
     return None
 
 
