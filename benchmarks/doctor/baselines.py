@@ -18,11 +18,13 @@ class Watched:
         program: The `Program`.
         looks: The doctor's observations.
         history: The logs of the epochs, each a list; empty where `fit` raised.
+        score: On the validation data, NaN where there is none.
     """
 
     program: object
     looks: list
     history: dict
+    score: float
 
 
 def always(watched) -> bool:
@@ -59,7 +61,7 @@ def umlaut(watched) -> bool:
         or not np.isfinite(losses).all()
         or not 1e-7 < rate <= 0.01
         or rises
-        or getattr(watched, "score", 0) > 0.95
+        or watched.score > 0.95
     )
 
 

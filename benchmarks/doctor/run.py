@@ -35,7 +35,7 @@ def names(half):
 
 
 def run(job):
-    """Trains one program with the doctor and without an eye on it; a dict of what came out."""
+    """Trains one program with the doctor; a dict of what came out."""
     family, name, seed, remedies = job
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.simplefilter("ignore")
@@ -61,8 +61,7 @@ def run(job):
     seconds = time.monotonic() - began
     measured = score(program.model, program.x_val, program.y_val)
     found = by_severity(f for f in doctor.findings if f.severity != "note")
-    watched = Watched(program, doctor.course.looks, history)
-    watched.score = measured if measured is not None and measured == measured else 0
+    watched = Watched(program, doctor.looks, history, measured)
     record = {
         "family": family, "case": name, "tier": case.tier, "seed": seed, "silent": case.silent, "failed": failed,
         "score": measured, "seconds": seconds, "categories": case.categories, "where": case.where,

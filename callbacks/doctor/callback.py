@@ -31,10 +31,10 @@ class TrainingDoctor(Looking):
     untouched: its weights are the same to the last bit with the doctor and without.
 
     `fit` of a recipe's model shows this callback the data, which Keras does not; for any other model write
-    `callbacks.fit(model, x, y, ...)` for `model.fit(x, y, ...)`. Looked at are 64 examples from
-    everywhere in arrays and in the first batches of a `tf.data.Dataset` (of a copy without its shuffle, where one can
-    be made), or a batch of a `PyDataset` or of the validation data. Nothing is taken where that would change what
-    training gets: then give `probe=`. Without a probe the logs alone are judged.
+    `callbacks.fit(model, x, y, ...)` for `model.fit(x, y, ...)`. Looked at are 64 examples from everywhere in arrays
+    and in the first batches of a `tf.data.Dataset` (of a copy without its shuffle, where one can be made), or a batch
+    of a `PyDataset` or of the validation data. Nothing is taken where that would change what training gets: then give
+    `probe=`. Without a probe the logs alone are judged.
 
     Args:
         action: What an error leads to: "warn" (it is told, as all findings are), "stop", or "rollback": weights and
@@ -58,7 +58,7 @@ class TrainingDoctor(Looking):
             raise ValueError(f"action must be one of {', '.join(map(repr, ACTIONS))}, got {action!r}")
         self.action, self.tell = action, tell
         self.every *= 4 if light else 1
-        self.findings, self.course, self._call, self._before_fit = [], Course(), {}, False
+        self.findings, self.course, self._call, self._within_fit = [], Course(), {}, False
 
     def __deepcopy__(self, memo):  # a trial's own, before it has begun
         return type(self)(self.action, every=self.every, probe=self.batch, tell=self.tell)
@@ -66,12 +66,12 @@ class TrainingDoctor(Looking):
     @contextlib.contextmanager
     def during_fit(self, model: keras.Model, call: dict):
         """Surrounds a call to `fit`, of which the data are looked at."""
-        self._call, self._before_fit = dict(call), True
+        self._call, self._within_fit = dict(call), True
         try:
             with super().during_fit(model, call):
                 yield
         finally:
-            self._good, self._before_fit = None, False
+            self._good, self._within_fit = None, False
 
     def try_remedy(self, finding: Finding | None = None, *, changes: dict | None = None, seed: int = 0) -> Trial:
         """Does the training anew with a remedy, to see whether that helps; this one and its model stay as they are.
@@ -116,14 +116,15 @@ class TrainingDoctor(Looking):
         self.findings, self._known = [], set()
         self.course = Course(self.looks, settings=settings, game=len(inner_optimizers(self.model)) > 1)
         self._good, self._rolled_back = None, 0
+        if not self._within_fit:
+            self._call = {}  # that of another training
         self._take(preflight(self.model, **self._shown()))
 
     def _shown(self) -> dict:
         """What `preflight` is given of the call to `fit`."""
-        if not self._before_fit:
-            self._call = {}  # of another call
-            return {}
         call = self._call
+        if not call:
+            return {}
         train = call["x"] if call["y"] is None else (call["x"], call["y"])
         judge = call["validation_data"]
         return {
@@ -159,7 +160,7 @@ class TrainingDoctor(Looking):
     # ---- looks
 
     def looked(self, look):
-        if self.course.guess is None:
+        if len(self.looks) == 1:
             self.course.guess = best_constant(self.model, self.batch[1])
         self.course.hidden = self._probe.hidden()
         self._note_rate()

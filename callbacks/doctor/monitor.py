@@ -7,7 +7,6 @@ from keras import ops
 
 from .looking import Looking
 from .observation import Observation
-from .probe import weights_by_layer
 
 
 class Monitor(Looking):
@@ -62,7 +61,7 @@ class Monitor(Looking):
         self._write("scalar", scalars, look.step)
         weights = {
             name: ops.concatenate([ops.reshape(ops.cast(weight, "float32"), (-1,)) for weight in weights])
-            for name, weights in weights_by_layer(self.model).items()
+            for name, weights in self._probe.groups.items()
         }
         self._write("histogram", look.samples | {"weights": weights}, look.step)
         look.samples = {}

@@ -257,7 +257,7 @@ def learning_rate_range(model, callbacks):
     if any(isinstance(callback, keras.callbacks.LearningRateScheduler) for callback in callbacks):
         return
     for optimizer in inner_optimizers(model):
-        kind = next((parent.__name__ for parent in type(optimizer).__mro__ if parent.__name__ in RATES), None)
+        kind = kind_of_optimizer(optimizer)
         rate, scheduled = rate_of(optimizer)
         if kind is None or rate is None:
             continue
@@ -275,6 +275,11 @@ def learning_rate_range(model, callbacks):
             confidence=0.9 if grave == "error" else 0.7, evidence={"learning_rate": rate, "optimizer": kind},
             remedy=remedy(model, learning_rate=usual),
         )  # fmt: skip
+
+
+def kind_of_optimizer(optimizer) -> str | None:
+    """Its name in `RATES`, or that of the class it was made from; None where there is none."""
+    return next((parent.__name__ for parent in type(optimizer).__mro__ if parent.__name__ in RATES), None)
 
 
 def rate_of(optimizer) -> tuple[float | None, bool]:

@@ -39,7 +39,7 @@ def again(model: keras.Model, changes: dict, x=None) -> keras.Model:
         x: An array, for `x="standardized"`.
 
     Raises:
-        ValueError: A model that cannot be made again, or an unknown change.
+        ValueError: A model that cannot be made again.
     """
     changes = {name: value for name, value in changes.items() if name not in OF_FIT}
     if getattr(model, "recipe", None):
@@ -85,11 +85,10 @@ def _keep_frozen(old, new):
 
 def _compiling(model, changes) -> dict:
     config = model.get_compile_config()
-    settings = config["optimizer"]["config"]
-    settings = settings.get("inner_optimizer", {}).get("config", settings)  # of a scaled loss
     if "optimizer" in changes:
         config["optimizer"] = keras.optimizers.serialize(keras.optimizers.get(changes["optimizer"]))
-        settings = config["optimizer"]["config"]
+    settings = config["optimizer"]["config"]
+    settings = settings.get("inner_optimizer", {}).get("config", settings)  # of a scaled loss
     if "learning_rate" in changes:
         settings["learning_rate"] = changes["learning_rate"]
     if "clip_norm" in changes:

@@ -8,7 +8,7 @@ import numpy as np
 from ...logs import inner_optimizers
 from ..preflight.graph import PRODUCTS, RECURRENT, graph, unwrapped
 from ..preflight.losses import is_one_hot
-from ..preflight.network import DEFAULT_BATCH, RATES, rate_of
+from ..preflight.network import DEFAULT_BATCH, RATES, kind_of_optimizer, rate_of
 from .changes import OF_FIT
 
 #: A gradient has this norm at most, where it is clipped.
@@ -27,14 +27,16 @@ def prescribe(finding, model, call: dict) -> dict:
         model: What was looked at.
         call: The arguments of `fit` by name, as far as they are known.
     """
-    known = getattr(model, "recipe", None)
     if finding.remedy or finding.code not in _PRESCRIPTIONS:
         return finding.remedy
     changes = _PRESCRIPTIONS[finding.code](finding, model, call)
-    if known:
-        names = {*known.get("arguments", ()), *known.get("training", ()), *OF_FIT} | ({"x"} & {*changes})
-        return {name: value for name, value in changes.items() if name in names and changes.get("x") != "standardized"}
-    return changes
+    recipe = getattr(model, "recipe", None)
+    if not recipe:
+        return changes
+    if changes.get("x") == "standardized":  # a recipe scales by an argument, or by itself
+        return {}
+    names = {*recipe.get("arguments", ()), *recipe.get("training", ()), *OF_FIT, "x"}
+    return {name: value for name, value in changes.items() if name in names}
 
 
 def prescribed(findings, model, call: dict) -> list:
@@ -70,7 +72,7 @@ def _optimizer(model):
     What has no momentum and no scale of its own needs the right rate; Adam learns with many.
     """
     optimizer = inner_optimizers(model)[0]
-    kind = next((parent.__name__ for parent in type(optimizer).__mro__ if parent.__name__ in RATES), "Adam")
+    kind = kind_of_optimizer(optimizer) or "Adam"
     rate, scheduled = rate_of(optimizer)
     fixed = None if scheduled or not rate else rate
     plain = kind in ("Adadelta", "Adagrad", "Ftrl") or (kind == "SGD" and not optimizer.momentum)
@@ -81,8 +83,8 @@ def _optimizer(model):
 
 def highest_rate(model) -> float:
     """The rate above which the optimizer suffers."""
-    kinds = [parent.__name__ for parent in type(inner_optimizers(model)[0]).__mro__]
-    return next((RATES[kind][1] for kind in kinds if kind in RATES), 1.0)
+    kind = kind_of_optimizer(inner_optimizers(model)[0])
+    return RATES[kind][1] if kind else 1.0
 
 
 def open_activations(finding, model, call):
