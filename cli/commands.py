@@ -15,6 +15,8 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obje
 WORDS = {"nargs": -1, "type": click.UNPROCESSED}
 #: So that `--depth=3` is read like `depth=3`.
 LOOSE = {"ignore_unknown_options": True}
+#: Arguments of `tuning.search` that are not written as words.
+OF_PYTHON = ("recipe", "data", "callbacks", "progress", "space")
 
 
 class Commands(click.Group):
@@ -205,14 +207,17 @@ model.evaluate(data.test)"""
 @click.argument("recipe")
 @click.argument("data")
 @click.argument("words", metavar="[KEY=VALUE]...", **WORDS)
+@click.option("--resume", is_flag=True, help="Go on with the last search of RECIPE on DATA in runs/.")
 @JSON
-def tune(recipe, data, words, as_json):
+def tune(recipe, data, words, resume, as_json):
     """Search the hyperparameters of RECIPE (or FILE.py) on DATA.
 
     KEY is an argument of the recipe: a value fixes it (width=64), a list gives the values to try
-    (optimizer=adam,sgd), a range the lowest and highest (width=16..256); or algorithm (bayesian, random, grid,
-    hyperband), max_trials, max_hours, objective, patience, seed, folder; an option of the data, as in `train`; or
-    report=false for no report.
+    (optimizer=adam,sgd), a range the lowest and highest (width=16..256); or an argument of `tuning.search`: algorithm
+    (bayesian, random, grid, hyperband, halving, tpe), max_trials, max_hours, max_epochs, target, objective, patience,
+    pruning, doctor, executions_per_trial, workers, seed, strategy, folder, keep, warm_start; an option of the data, as
+    in `train`; or report=false for no report. The same command with the same folder, or with --resume, goes on with a
+    search that was interrupted.
     """
     from keras_cookbook import tuning
     from keras_cookbook.tuning.result import run_folder
@@ -223,11 +228,13 @@ def tune(recipe, data, words, as_json):
     from .source import find_recipe
 
     factory = find_recipe(recipe)
-    search_options = ("algorithm", "max_trials", "max_hours", "objective", "patience", "seed", "folder", "report")
-    options = parse(words, [*tunable(factory.recipe), *search_options, *DATA_OPTIONS])
+    of_search = [name for name in inspect.signature(tuning.search).parameters if name not in OF_PYTHON]
+    options = parse(words, [*tunable(factory.recipe), *of_search, "report", *DATA_OPTIONS])
     options.setdefault("seed", 0)
     reported = reports.wanted(options)
     data, loading = load_data(data, options, seed=options["seed"])
+    if resume:
+        options.setdefault("folder", str(last_search(run_folder(factory.recipe.name, data.name))))
     options.setdefault("folder", str(run_folder(factory.recipe.name, data.name)))
     name, importing = named(factory, recipe)
     python = f"""{importing}from keras_cookbook import recipes, tuning
@@ -240,7 +247,7 @@ print(found.leaderboard())
         click.echo(f"{data!r}\n\n{python}\n")
     try:
         found = tuning.search(factory, data, progress=not as_json, **options)
-    finally:  # also of a search that three failures have ended
+    finally:  # also of a search that failures have ended
         if reported:
             reports.write_for_search(options["folder"])
     result = found.to_dict() | {
@@ -262,6 +269,15 @@ def copy(recipe, file):
 
     new = copy_recipe(recipe, file)
     click.echo(f"Wrote {file} with the recipe {new!r}. Edit it, then: python {file}, or cookbook train {file} DATA")
+
+
+def last_search(folder):
+    """The newest folder of the same recipe and data that holds a search."""
+    alike = folder.name.rsplit("-", 2)[0]
+    found = sorted(path.parent for path in folder.parent.glob(f"{alike}-????????-??????/search.json"))
+    if not found:
+        raise click.UsageError(f"--resume: there is no search in {folder.parent}/{alike}-*; leave it out to begin one.")
+    return found[-1]
 
 
 def test_scores(model, data):

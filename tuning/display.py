@@ -1,8 +1,5 @@
 """What a search shows while it runs: one live panel on a terminal, a line for each trial elsewhere."""
 
-import time
-
-import keras
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -17,10 +14,10 @@ def short(value):
 
 
 class Display:
-    """A context; `begin` and `end` frame each trial, and `observer()` is the callback that reports its epochs."""
+    """A context; `begin` and `end` frame each trial, and `epoch` is told of its epochs."""
 
-    def __init__(self, search, total, searched, deadline, enabled=True):
-        self.search, self.searched, self.deadline, self.enabled = search, list(searched), deadline, enabled
+    def __init__(self, search, total, searched, enabled=True):
+        self.search, self.searched, self.enabled = search, list(searched), enabled
         self.console = Console()
         if not self.console.is_terminal:
             self.console.width = 160  # nothing to fit into
@@ -28,7 +25,7 @@ class Display:
             TextColumn("{task.description:>8}"), BarColumn(28), MofNCompleteColumn(), TimeElapsedColumn(),
             TextColumn("{task.fields[note]}"), console=self.console,
         )  # fmt: skip
-        self.trials = self.bars.add_task("trials", total=total, note="")
+        self.trials = self.bars.add_task("trials", total=total, completed=len(search.trials), note="")
         self.epochs = self.bars.add_task("epochs", total=None, note="")
         live = enabled and self.console.is_terminal
         self.live = Live(console=self.console, transient=True, get_renderable=self.render) if live else None
@@ -37,8 +34,10 @@ class Display:
         if self.live:
             self.live.start()
         elif self.enabled:
+            done = f"; {len(self.search.trials)} trials were run before" if self.search.trials else ""
             print(
-                f"Searching {self.search.recipe} on {self.search.data} for the best {self.search.objective}", flush=True
+                f"Searching {self.search.recipe} on {self.search.data} for the best {self.search.objective}{done}",
+                flush=True,
             )
         return self
 
@@ -53,17 +52,15 @@ class Display:
         """The hyperparameters that vary, in a line."""
         return "  ".join(f"{name}={short(values[name])}" for name in self.searched)
 
-    def begin(self, values, epochs):
+    def begin(self, values, epochs, seconds_left):
         self.bars.reset(self.epochs, total=epochs, note=self.described(values))
-        left = self.deadline - time.monotonic()
-        note = f"{left / 60:.0f} minutes left" if left < float("inf") else ""
+        note = f"{seconds_left / 60:.0f} minutes left" if seconds_left < float("inf") else ""
         self.bars.update(self.trials, note=note)
 
-    def observer(self):
-        def epoch(index, logs):
-            self.bars.update(self.epochs, completed=index + 1)
-
-        return keras.callbacks.LambdaCallback(on_epoch_end=epoch) if self.live else None
+    def epoch(self, done, score):
+        """Is called after each epoch of the trial that runs (of one of them)."""
+        if self.live:
+            self.bars.update(self.epochs, completed=done)
 
     def end(self, trial):
         self.bars.advance(self.trials)
@@ -76,7 +73,7 @@ class Display:
         mark = "*" if self.search.ranked[0] is trial else " "
         print(
             f"trial {trial['trial']:>3}  {self.search.objective} {trial['score']:.4f} {mark} "
-            f"{trial['epochs']:>3} epochs  {trial['seconds']:5.1f} s  {values}",
+            f"{trial['epochs']:>3} epochs  {trial['seconds']:5.1f} s  {values}  {trial['message']}".rstrip(),
             flush=True,
         )
 

@@ -5,7 +5,10 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from keras_cookbook import recipes
+from keras_cookbook.callbacks import save_model
 
 
 def run_folder(recipe, data):
@@ -24,10 +27,15 @@ class Search:
         objective: name of the log that was improved, such as "val_accuracy".
         direction: "max" or "min".
         folder: where the files are: `best.keras`, and `search.json` with all that is here.
-        trials: a dict for each trial, in the order they ran: `trial`, `status` ("completed" or "failed"), `score`,
-            `values` (hyperparameters), `logs` (of its best epoch), `best_epoch`, `epochs`, `parameters`, `seconds`,
-            `message`.
-        ended: why the search ended.
+        trials: a dict for each trial that ended, in that order: `trial` (its number), `status` ("completed" or
+            "failed"), `score` (the mean of `scores`, of which each execution has one), `values` (hyperparameters),
+            `curve` (the objective in each epoch), `logs` (of its best epoch), `best_epoch`, `epochs`, `parameters`,
+            `seconds`, and `message`: why it failed, or was stopped early.
+        ended: why the search ended; "" while it runs, or after it was interrupted.
+        running: the trials that run, or ran when it was interrupted.
+        events: what happened, in order: ["begin" or "end", number of the trial].
+        settings: what the same command must have the same, to go on with this search.
+        elapsed: seconds that the search has run.
     """
 
     recipe: str
@@ -37,6 +45,14 @@ class Search:
     folder: Path
     trials: list = field(default_factory=list)
     ended: str = ""
+    running: list = field(default_factory=list)
+    events: list = field(default_factory=list)
+    settings: dict = field(default_factory=dict)
+    elapsed: float = 0.0
+
+    def trial(self, number):
+        """The dict of a trial that ended or runs."""
+        return next(trial for trial in [*self.trials, *self.running] if trial["trial"] == number)
 
     @property
     def ranked(self):
@@ -81,11 +97,35 @@ class Search:
         failed = [trial for trial in self.trials if trial["status"] != "completed"]
         rows = [
             {"trial": trial["trial"], self.objective: trial["score"]}
+            | ({"spread": _spread(trial["scores"])} if self.settings.get("executions_per_trial", 1) > 1 else {})
             | trial["values"]
             | {key: trial[key] for key in ("best_epoch", "epochs", "parameters", "seconds", "status", "message")}
             for trial in [*self.ranked, *failed]
         ]
         return pd.DataFrame(rows)
+
+    def retrain(self, data, epochs=None):
+        """The best hyperparameters trained on train and validation together, for as many epochs as were best.
+
+        Args:
+            data: the `recipes.data.Data` that was searched on, with its splits in memory.
+            epochs: another number of them.
+
+        Returns:
+            The trained model; it is saved as `retrained.keras` in the folder of the search.
+
+        Raises:
+            ValueError: if no trial was completed, or the data are read from disk while training.
+        """
+        best = self._best()
+        arguments = {name: v for name, v in best["values"].items() if name not in ("epochs", "batch_size")}
+        factory = recipes.get(self.recipe)
+        x, y = (np.concatenate(parts) for parts in zip(data.arrays("train"), data.arrays("validation"), strict=True))
+        model = factory(**factory.recipe.sizes(data) | arguments, seed=self.settings.get("seed", 0))
+        size = best["values"]["batch_size"]
+        model.fit(x, y, batch_size=size, epochs=epochs or best["best_epoch"], verbose=0)
+        save_model(model, Path(self.folder) / "retrained.keras")
+        return model
 
     def write_report(self):
         """Writes `report.html`, one file that loads nothing, and the same as data, `report.json`, into the folder.
@@ -105,8 +145,15 @@ class Search:
     def load(cls, folder):
         """The result that an earlier search left in its folder."""
         values = json.loads((Path(folder) / "search.json").read_text(encoding="utf-8"))
+        for trial in values.get("trials", ()):
+            trial["curve"] = trial["curve"] and [float(score) for score in trial["curve"]]  # "NaN" among them
         return cls(**{**values, "folder": Path(folder)})
 
     def __repr__(self):
         best = f"best {self.objective} {self.best_score:.4g}" if self.ranked else "none completed"
         return f"<Search of {self.recipe} on {self.data}: {len(self.trials)} trials, {best}, in {self.folder}>"
+
+
+def _spread(scores):
+    """The standard deviation of what several seeds reached; None of one."""
+    return float(np.std(scores, ddof=1)) if scores and len(scores) > 1 else None

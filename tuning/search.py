@@ -1,29 +1,24 @@
-"""`search`: KerasTuner's oracles propose hyperparameters, trials answer with scores."""
+"""`search`: looks for the best hyperparameters of a recipe, and can be interrupted at any moment."""
 
-import math
-import time
-import warnings
+import json
 from pathlib import Path
 
-import keras_tuner
+import numpy as np
 
 from keras_cookbook import recipes
-from keras_cookbook.callbacks import save_json, save_model
+from keras_cookbook.callbacks.checkpoint import strict
 from keras_cookbook.recipes._heads import HEADS, default_objective
-from keras_cookbook.recipes._kinds import Integer, Real, nearest
+from keras_cookbook.recipes._kinds import Choice, Integer, Real, nearest
 
-from .devices import check_strategy
+from .devices import KINDS, check_strategy
 from .display import Display
+from .loop import Loop
+from .processes import Here, Workers
+from .proposals import WARM_START, Proposals, build_oracle
+from .pruning import RULES
 from .result import Search, run_folder
-from .space import build_space, hyperparameters, tunable
-from .trial import Plan, run_trial
-
-ORACLES = {
-    "grid": keras_tuner.oracles.GridSearchOracle,
-    "random": keras_tuner.oracles.RandomSearchOracle,
-    "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
-    "hyperband": keras_tuner.oracles.HyperbandOracle,
-}
+from .space import build_space
+from .trial import Plan
 
 
 def search(
@@ -33,11 +28,19 @@ def search(
     algorithm="bayesian",
     max_trials=20,
     max_hours=None,
+    max_epochs=None,
+    target=None,
     objective=None,
     patience=5,
+    pruning=None,
+    doctor=False,
+    executions_per_trial=1,
+    workers=None,
     seed=0,
     strategy="auto",
     folder=None,
+    keep=1,
+    warm_start=(),
     callbacks=(),
     progress=True,
     **space,
@@ -48,20 +51,44 @@ def search(
     the batch size. Any argument of the recipe, any training setting, `epochs` and `batch_size` may be given as a
     keyword: a value fixes it, a list gives the values to try, a tuple the lowest and the highest.
 
+    *Interrupted* at any moment, by Control-C or a kill, the same command with the same `folder` goes on: no trial that
+    ended is lost or run again, and the one that ran continues where its training last saved itself. With one worker
+    the leaderboard is that of a search that was never interrupted. With larger limits a search that has ended goes on.
+
+    *A trial that fails* (an error, a loss that is not a number in any epoch, with `workers` also the end of its
+    process, as when memory runs out) is recorded with its reason, and the search goes on.
+
+    *Models are used again* by trials that differ in nothing but the learning rate and the batch size, since tracing a
+    small model takes longer than training it; the result is the same.
+
     Args:
         recipe: a recipe, or its name.
         data: a `recipes.data.Data` with a validation split, or what `recipes.data.load` takes.
         algorithm: "random" (Bergstra and Bengio, 2012), "grid", "bayesian" (a Gaussian process; Snoek et al., 2012,
-            arXiv:1206.2944) or "hyperband" (Li et al., 2018, arXiv:1603.06560; trials run 1 epoch to `epochs`).
-        max_trials: the largest number of trials; None leaves it to the algorithm ("grid", "hyperband") or to max_hours.
-        max_hours: the largest number of hours, above 0; a trial that is running then is ended and judged.
+            arXiv:1206.2944), "hyperband" (Li et al., 2018, arXiv:1603.06560; trials run 1 epoch to `epochs`),
+            "halving" (random, with `pruning="halving"`), or "tpe" (Bergstra et al., 2011; needs Optuna).
+        max_trials: the largest number of trials; None leaves it to the algorithm ("grid", "hyperband") or to the other
+            limits.
+        max_hours: the largest number of hours, above 0, those before an interrupt included; a trial that is running
+            then is ended and judged.
+        max_epochs: the largest number of epochs of all trials together.
+        target: the objective at which the search ends.
         objective: the log to improve, such as "val_loss", or a `keras_tuner.Objective`; by default the accuracy on the
             validation data for classes, their loss for regression.
         patience: epochs without a better objective after which a trial ends.
+        pruning: which trials end early: "median", those behind the median of the others at the same epoch; "halving",
+            those not in the best third after 1, 3, 9, ... epochs (Li et al., 2020, arXiv:1810.05934); None for none.
+        doctor: whether a `TrainingDoctor` watches, and a trial in which it finds an error ends with that as its reason.
+        executions_per_trial: trainings of each trial, with seeds of their own; their mean is its score.
+        workers: the number of processes that run trials at once, each with its share of the cores and the GPUs; None
+            runs them in this one. A crash, or memory that is not given back, then ends with its process.
         seed: seeds the algorithm and every model: the same seed, the same search.
         strategy: over which devices a trial is spread: a kind of `recipes.distribution` ("auto", "one", "data", "tpu"),
-            what it returns, or a `tf.distribute` or `keras.distribution` object.
+            what it returns, or a `tf.distribute` or `keras.distribution` object. With `workers`, a kind.
         folder: where `best.keras` and `search.json` go; by default a new folder in `runs`.
+        keep: the number of models that are kept: the best in `best.keras`, and several in `trial-<number>.keras` too.
+        warm_start: earlier searches to learn from, as `Search` objects or their folders; trials outside of this space
+            are passed over. For "random", "halving", "bayesian" and "tpe".
         callbacks: further callbacks, copied for each trial, or a function that makes them.
         progress: whether to show the search while it runs.
         **space: what to fix or to search otherwise.
@@ -70,8 +97,11 @@ def search(
         A `Search`.
 
     Raises:
-        ValueError: before anything starts, for an argument that is not legal; it names the nearest legal one.
-        RuntimeError: if three trials in a row fail, with the reason of the last.
+        ValueError: before anything starts, for an argument that is not legal, with the nearest legal one; for a folder
+            that holds another search.
+        RuntimeError: if ten trials in a row fail for the same reason, with that reason; or if an interrupted search
+            cannot go on, since another version of the algorithm is installed.
+        ImportError: for "tpe" without Optuna.
 
     >>> from keras_cookbook import recipes, tuning
     >>> found = tuning.search(recipes.mlp, "iris", max_trials=1, epochs=1, width=[8, 16], progress=False)
@@ -82,9 +112,16 @@ def search(
     if not hasattr(factory, "recipe"):
         raise ValueError(f"recipe must be a recipe, such as recipes.mlp, or the name of one, not {recipe!r}.")
     entry = factory.recipe
-    check_numbers(max_trials, max_hours, patience, seed)
+    limits = {"max_trials": max_trials, "max_hours": max_hours, "max_epochs": max_epochs, "target": target}
+    check_numbers(**limits, patience=patience, seed=seed, executions_per_trial=executions_per_trial, workers=workers,
+                  keep=keep)  # fmt: skip
+    check_words(pruning, doctor)
+    if algorithm == "halving":
+        pruning = pruning or "halving"
     fixed, searched = build_space(entry, space)
-    strategy = check_strategy(strategy)
+    if workers and strategy not in (None, *KINDS):
+        raise ValueError(f"with workers= strategy must be one of {', '.join(map(repr, KINDS))}, not {strategy!r}.")
+    strategy = strategy if workers else check_strategy(strategy)
     data = recipes.data.load(data)
     if data.validation is None:
         raise ValueError("the data have no validation split to judge a trial by; load them with validation=0.1.")
@@ -94,115 +131,77 @@ def search(
     # What the recipe refuses for these data, it should refuse now.
     network = {name: fixed[name] for name in fixed if name in entry.arguments}
     factory(**{**entry.sizes(data), **network}, compile=False)
+    earlier = check_warm_start(warm_start, algorithm, oracle.objective)
 
+    settings = {
+        "recipe": entry.name, "data": [data.name, data.seed, data.sizes, fingerprint(data)], "algorithm": algorithm,
+        "objective": oracle.objective.name, "patience": patience, "pruning": pruning, "doctor": doctor, "seed": seed,
+        "executions_per_trial": executions_per_trial, "fixed": fixed, "warm_start": len(earlier),
+        "searched": {name: repr(argument) for name, argument in searched.items()},
+    }  # fmt: skip
     folder = Path(folder or run_folder(entry.name, data.name))
-    if (folder / "search.json").exists():
-        raise ValueError(f"{folder} holds a search already, which Search.load reads. Give another folder.")
-    folder.mkdir(parents=True, exist_ok=True)
-    oracle._set_project_dir(str(folder), "oracle")
-    oracle.verbose = 0
-
-    deadline = time.monotonic() + max_hours * 3600 if max_hours else math.inf
-    plan = Plan(factory, data, oracle.objective, strategy, patience, seed, callbacks, deadline)
     found = Search(entry.name, data.name, oracle.objective.name, oracle.objective.direction, folder)
-    with Display(found, max_trials, searched, deadline, progress) as display:
-        run_trials(oracle, plan, fixed, max_trials, found, display)
-    for path in folder.glob("trial-*.keras"):
-        path.unlink()
+    found.settings = json.loads(json.dumps(strict(settings)))
+    found = gone_on_with(found)
+    proposals = Proposals(oracle, entry, fixed)
+    proposals.learn(earlier)
+    proposals.repeat(found)
+    plan = Plan(
+        factory, data, found.objective, found.direction, strategy, patience, seed, executions_per_trial, callbacks,
+        pruning, doctor, target,
+    )  # fmt: skip
+    display = Display(found, max_trials, searched, progress)
+    where = Workers(plan, display.epoch, workers, folder) if workers else Here(plan, display.epoch)
+    folder.mkdir(parents=True, exist_ok=True)
+    with display, where:
+        Loop(found, proposals, where, limits, keep, display).run()
     return found
 
 
-def run_trials(oracle, plan, fixed, max_trials, found, display):
-    """Asks the oracle, runs the trial, tells the oracle; writes down all that is known after each."""
-    known = tunable(plan.factory.recipe)
-    while not found.ended:
-        with warnings.catch_warnings():
-            # The fit of the Gaussian process tells of length scales at their bound; nothing follows from it.
-            warnings.filterwarnings("ignore", module="sklearn.gaussian_process")
-            trial = oracle.create_trial("tuner0")
-        if trial.status == "STOPPED":
-            found.ended = "There is nothing left to try."
-            save_json(found.to_dict(), found.folder / "search.json")
-            break
-        values, halving = split_values(trial.hyperparameters.values, known)
-        values = fixed | values
-        record = {"trial": len(found.trials) + 1, "status": "completed", "values": values, "message": ""}
-        display.begin(values, halving.get("epochs", values["epochs"]))
-        try:
-            outcome = run_trial(plan, values, display.observer(), **going_on(found.folder, halving))
-        except Exception as error:
-            # One bad set of hyperparameters must not end the search; the oracle ends it after three in a row.
-            trial.status, trial.message = "FAILED", f"{type(error).__name__}: {error}"
-            record |= {"status": "failed", "message": trial.message, "score": None, "logs": {}}
-            record |= dict.fromkeys(("best_epoch", "epochs", "parameters", "seconds"))
-            found.trials.append(record)
-        else:
-            trial.status = "COMPLETED"
-            oracle.update_trial(trial.trial_id, outcome.logs, step=outcome.best_epoch)
-            record |= {"score": outcome.logs[found.objective]} | {
-                k: v for k, v in vars(outcome).items() if k != "model"
-            }
-            found.trials.append(record)
-            if halving:
-                save_model(outcome.model, found.folder / f"trial-{trial.trial_id}.keras")
-            if found.ranked[0] is record:
-                save_model(outcome.model, found.best_path)
-        if time.monotonic() > plan.deadline:
-            found.ended = "The time is up."
-        elif len(found.trials) == max_trials:
-            found.ended = f"All {max_trials} trials were run."
-        save_json(found.to_dict(), found.folder / "search.json")
-        display.end(record)
-        oracle.end_trial(trial)
-
-
-def split_values(values, known):
-    """The hyperparameters, and what Hyperband adds: how long a trial runs and with which earlier one it goes on."""
-    own, halving = {}, {}
-    for name, value in values.items():
-        if name.startswith("tuner/"):
-            halving[name.removeprefix("tuner/")] = value
-        else:  # KerasTuner's grid gives integers as floats
-            own[name] = int(value) if isinstance(known[name].kind, Integer) else value
-    return own, halving
-
-
-def going_on(folder, halving):
-    """Where a trial of Hyperband begins and ends."""
-    if not halving:
-        return {}
-    earlier = halving.get("trial_id")
-    return {
-        "epochs": halving["epochs"],
-        "initial_epoch": halving["initial_epoch"],
-        "resume": folder / f"trial-{earlier}.keras" if earlier else None,
-    }
-
-
-def build_oracle(algorithm, objective, max_trials, seed, fixed, searched):
-    if algorithm not in ORACLES:
-        known = ", ".join(map(repr, ORACLES))
-        raise ValueError(f"algorithm must be one of {known}, not {algorithm!r}.{nearest(algorithm, ORACLES)}")
-    if not searched:
-        raise ValueError("every argument is fixed, so there is nothing to search.")
-    settings = {"max_trials": max_trials}
-    if algorithm == "bayesian" and max_trials:
-        # KerasTuner draws three points a dimension at random first, which is most of a short search.
-        settings["num_initial_points"] = max(2, min(3 * len(searched), max_trials // 3))
-    if algorithm == "hyperband":
-        if "epochs" in searched:
+def gone_on_with(found):
+    """The search that its folder holds, where that is the same; otherwise this one."""
+    if not (found.folder / "search.json").exists():
+        return found
+    try:
+        earlier = Search.load(found.folder)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{found.folder}/search.json is damaged: {error}. Give another folder.") from error
+    for name, value in found.settings.items():
+        if earlier.settings.get(name) != value:
             raise ValueError(
-                "algorithm='hyperband' chooses the epochs itself; fix epochs= at the most that a trial may run."
+                f"{found.folder} holds a search with {name}={earlier.settings.get(name)}, and this one has "
+                f"{name}={value}. Give another folder, or the same arguments to go on with it."
             )
-        settings = {"max_epochs": fixed["epochs"]}  # max_trials is not for it to know
-    return ORACLES[algorithm](
-        objective=objective,
-        hyperparameters=hyperparameters(searched),
-        allow_new_entries=False,
-        tune_new_entries=False,
-        seed=seed + 1,  # KerasTuner takes 0 for none
-        **settings,
-    )
+    return earlier
+
+
+def fingerprint(data):
+    """A number that changes with the first examples; 0 for those that are read from disk."""
+    try:
+        x, y = data.arrays("train")
+    except ValueError:
+        return 0
+    import pandas as pd
+
+    first = np.concatenate([np.asarray(part[:100]).reshape(-1).astype(str) for part in (x, y)])
+    return int(pd.util.hash_array(first.astype(object)).sum() % 2**53)
+
+
+def check_warm_start(warm_start, algorithm, objective):
+    """The records of earlier searches."""
+    searches = [warm_start] if isinstance(warm_start, str | Path | Search) else list(warm_start)
+    if searches and algorithm not in WARM_START:
+        raise ValueError(f"warm_start= is for {', '.join(map(repr, WARM_START))}, not for algorithm={algorithm!r}.")
+    records = []
+    for earlier in searches:
+        earlier = earlier if isinstance(earlier, Search) else Search.load(earlier)
+        if (earlier.objective, earlier.direction) != (objective.name, objective.direction):
+            raise ValueError(
+                f"warm_start= must have improved what this search improves, {objective.name!r}; {earlier.folder} "
+                f"improved {earlier.objective!r}."
+            )
+        records += earlier.trials
+    return records
 
 
 def check_objective(objective, task, callbacks):
@@ -215,12 +214,19 @@ def check_objective(objective, task, callbacks):
         raise ValueError(f"objective must be one of {', '.join(known)}, not {objective!r}.{nearest(objective, known)}")
 
 
-def check_numbers(max_trials, max_hours, patience, seed):
-    for name, value, kind in (
-        ("max_trials", max_trials, Integer(1)),
-        ("max_hours", max_hours, Real(1e-9)),
-        ("patience", patience, Integer(0)),
-        ("seed", seed, Integer(0, 2**31)),
-    ):
-        if value is not None or name in ("patience", "seed"):
-            kind.check(value, name)
+def check_words(pruning, doctor):
+    if pruning is not None and pruning not in RULES:
+        known = ", ".join(map(repr, RULES))
+        raise ValueError(f"pruning must be None or one of {known}, not {pruning!r}.{nearest(str(pruning), RULES)}")
+    Choice(True, False).check(doctor, "doctor")
+
+
+def check_numbers(**values):
+    kinds = {
+        "max_trials": Integer(1), "max_hours": Real(1e-9), "max_epochs": Integer(1), "target": Real(-1e300),
+        "patience": Integer(0), "seed": Integer(0, 2**31), "executions_per_trial": Integer(1), "workers": Integer(1),
+        "keep": Integer(1),
+    }  # fmt: skip
+    for name, value in values.items():
+        if value is not None or name in ("patience", "seed", "executions_per_trial", "keep"):
+            kinds[name].check(value, name)

@@ -2,14 +2,20 @@
 
 import copy
 import dataclasses
+import math
 import time
+from pathlib import Path
 
 import keras
+import numpy as np
 
 from keras_cookbook import callbacks as cookbook_callbacks
 from keras_cookbook import recipes
+from keras_cookbook.callbacks import save_model
 
-from .devices import scope
+from .devices import check_strategy, scope
+from .pruning import Pruning
+from .warm import WarmModels
 
 
 @dataclasses.dataclass
@@ -18,79 +24,186 @@ class Plan:
 
     factory: object
     data: object
-    objective: object  # a keras_tuner.Objective: name and direction
+    objective: str
+    mode: str  # "min" or "max"
     strategy: object
     patience: int
     seed: int
+    executions: int  # trainings of each trial, with seeds of their own
     callbacks: object  # a list to copy, or a function that makes one
-    deadline: float  # on the clock of time.monotonic
+    pruning: str | None
+    doctor: bool
+    target: float | None
 
 
 @dataclasses.dataclass
-class Outcome:
-    model: object
-    logs: dict  # of the best epoch
-    best_epoch: int  # counted from 1
-    epochs: int  # that were run
-    parameters: int
-    seconds: float
+class Job:
+    """What one trial is told."""
+
+    number: int  # from 1
+    values: dict  # hyperparameters by name, `epochs` and `batch_size` among them
+    folder: Path  # of the search
+    epochs: int  # of one training at most, those of the model it goes on with included
+    seconds: float = math.inf  # left for it
+    goes_on: int | None = None  # the trial with whose model it begins
+    initial_epoch: int = 0
+    peers: list = dataclasses.field(default_factory=list)  # curves of the trials that ended before
+    keep_from: float | None = None  # models of a worse score are not kept
+    keep_all: bool = False  # since others may go on with them
+
+    @property
+    def own_folder(self):
+        """Holds what it needs to go on after an interrupt."""
+        return self.folder / "trials" / str(self.number)
 
 
-class Deadline(keras.callbacks.Callback):
-    """Ends the training when the time is up, in the middle of an epoch if need be, which is then still judged."""
+def model_path(folder, number):
+    return Path(folder) / f"trial-{number}.keras"
 
-    def __init__(self, deadline):
+
+def better(a, b, mode):
+    return a < b if mode == "min" else a > b
+
+
+class Until(keras.callbacks.Callback):
+    """Ends a training when its time is up or it is told to, in the middle of an epoch if need be, which is then still
+    judged; and after an epoch that reached the target."""
+
+    def __init__(self, seconds, objective, mode, target, told):
         super().__init__()
-        self.deadline = deadline
+        self.deadline = time.monotonic() + seconds
+        self.objective, self.mode, self.target, self.told = objective, mode, target, told
 
     def on_train_batch_end(self, batch, logs=None):
-        if time.monotonic() > self.deadline:
+        if time.monotonic() > self.deadline or self.told():
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch, logs=None):
+        if reached(logs.get(self.objective, math.nan), self.target, self.mode):
             self.model.stop_training = True
 
 
-def run_trial(plan, values, observer=None, *, epochs=None, initial_epoch=0, resume=None):
-    """Makes, fits and judges one model; its weights are those of its best epoch.
+def reached(score, target, mode):
+    return target is not None and score == score and not better(target, score, mode)
 
-    A search calls nothing else to run a trial: to run them elsewhere, or to survive what they do, is to replace this.
+
+class Trials:
+    """Runs the trials of a plan, one after the other; models that differ in no part of their network are used again.
 
     Args:
-        values: hyperparameters by name, `epochs` and `batch_size` among them.
-        observer: a callback that watches, for the display.
-        epochs: how many to run, where that is not what `values` say.
-        resume: path of a model to go on with from `initial_epoch`.
+        observe: is called with the epochs done and their objective after each.
+        told: says whether to stop the training that runs.
     """
-    started = time.monotonic()
-    arguments = {name: value for name, value in values.items() if name not in ("epochs", "batch_size")}
-    data = plan.data.batched(values["batch_size"])
-    name, mode = plan.objective.name, plan.objective.direction
-    chosen = cookbook_callbacks.standard(monitor=name, mode=mode, patience=plan.patience, progress=False)
-    chosen += plan.callbacks() if callable(plan.callbacks) else copy.deepcopy(list(plan.callbacks))
-    if plan.deadline < float("inf"):
-        chosen.append(Deadline(plan.deadline))
-    chosen += [observer] if observer else []
-    with scope(plan.strategy):
-        if resume:
-            model = recipes.load(resume, allow=recipes.saving.registered())
-        else:
-            model = plan.factory(**{**plan.factory.recipe.sizes(data), **arguments}, seed=plan.seed)
-        history = model.fit(
-            data.train,
-            validation_data=data.validation,
-            epochs=epochs or values["epochs"],
-            initial_epoch=initial_epoch,
-            callbacks=chosen,
-            verbose=0,
-        ).history
-    scores = history[name]
-    finite = [index for index, score in enumerate(scores) if score == score]
-    if not finite:
-        raise FloatingPointError(f"{name} is not a number in any epoch: the training diverged.")
-    best = (min if mode == "min" else max)(finite, key=lambda index: scores[index])
-    return Outcome(
-        model=model,
-        logs={key: float(series[best]) for key, series in history.items() if len(series) == len(scores)},
-        best_epoch=initial_epoch + best + 1,
-        epochs=len(scores),
-        parameters=model.count_params(),
-        seconds=time.monotonic() - started,
-    )
+
+    def __init__(self, plan, observe=None, told=lambda: False):
+        self.plan = dataclasses.replace(plan, strategy=check_strategy(plan.strategy))
+        self.observe, self.told, self.warm = observe, told, WarmModels(plan.factory)
+
+    def run(self, job: Job) -> dict:
+        """Fits and judges; what came out, by name. The model, at its best epoch, is kept in its file if it may be
+        among the best of the search.
+
+        Raises:
+            Exception: whatever building or training raises, or a FloatingPointError if no epoch has a score.
+        """
+        began = time.monotonic()
+        runs = []
+        for execution in range(self.plan.executions):
+            left = job.seconds - (time.monotonic() - began)
+            if runs and (left <= 0 or runs[-1]["message"] or self.told()):
+                break
+            runs.append(self._train(job, execution, left, runs))
+        best = _best(runs, self.plan.mode)
+        scores = [run["score"] for run in runs]
+        return {
+            "score": float(np.mean(scores)),
+            "scores": scores,
+            "epochs": sum(run["epochs"] for run in runs),
+            "seconds": time.monotonic() - began,
+            "message": runs[-1]["message"],
+            **{name: best[name] for name in ("logs", "curve", "best_epoch", "parameters")},
+        }
+
+    def _train(self, job, execution, seconds, earlier):
+        plan = self.plan
+        arguments = {name: value for name, value in job.values.items() if name not in ("epochs", "batch_size")}
+        data = plan.data.batched(job.values["batch_size"])
+        stops, chosen = self._callbacks(job, execution, seconds)
+        with scope(plan.strategy):
+            # A search that ended has no files left to go on with: then from the beginning.
+            goes_on = job.goes_on and model_path(job.folder, job.goes_on).exists()
+            if goes_on:
+                model = recipes.load(model_path(job.folder, job.goes_on), allow=recipes.saving.registered())
+            else:
+                sizes = plan.factory.recipe.sizes(data)
+                model = self.warm.model(sizes | arguments, job.values["batch_size"], plan.seed + execution)
+            history = model.fit(
+                data.train, validation_data=data.validation, epochs=job.epochs,
+                initial_epoch=job.initial_epoch if goes_on else 0, callbacks=chosen, verbose=0,
+            ).history  # fmt: skip
+        curve = history.get(plan.objective)
+        if curve is None:
+            raise ValueError(f"{plan.objective!r} is not in the logs; there are {', '.join(sorted(history))}.")
+        finite = [index for index, score in enumerate(curve) if math.isfinite(score)]
+        if not finite:
+            raise FloatingPointError(f"{plan.objective} is not a number in any epoch: the training diverged.")
+        best = (min if plan.mode == "min" else max)(finite, key=lambda index: curve[index])
+        run = {
+            "score": float(curve[best]),
+            "logs": {key: float(series[best]) for key, series in history.items() if len(series) == len(curve)},
+            "curve": [float(score) for score in curve],
+            "best_epoch": (job.initial_epoch if goes_on else 0) + best + 1,
+            "epochs": len(curve),
+            "parameters": model.count_params(),
+            "message": next((stop.reason for stop in stops if stop.reason), ""),
+        }
+        if _best([*earlier, run], plan.mode) is run and self._may_be_kept(job, run["score"]):
+            save_model(model, model_path(job.folder, job.number))
+        return run
+
+    def _may_be_kept(self, job, score):
+        # Of several executions the mean counts, which is not known yet.
+        anyhow = job.keep_all or job.keep_from is None or self.plan.executions > 1
+        return anyhow or not better(job.keep_from, score, self.plan.mode)
+
+    def _callbacks(self, job, execution, seconds):
+        """Those that may stop the training for a reason, and all."""
+        plan, stops = self.plan, []
+        if plan.pruning and execution == 0 and not job.goes_on:
+            stops.append(Pruning(plan.pruning, job.peers, plan.objective, plan.mode))
+        own = plan.callbacks() if callable(plan.callbacks) else copy.deepcopy(list(plan.callbacks))
+        if plan.doctor:
+            stops.append(Sick())
+        chosen = cookbook_callbacks.standard(
+            monitor=plan.objective, mode=plan.mode, patience=plan.patience, progress=False,
+            doctor=stops[-1].doctor if plan.doctor else False,
+            extra=[*own, *stops],
+        )  # fmt: skip
+        chosen.append(Until(seconds, plan.objective, plan.mode, plan.target, self.told))
+        if self.observe:
+            chosen.append(
+                keras.callbacks.LambdaCallback(
+                    on_epoch_end=lambda epoch, logs: self.observe(epoch + 1, logs.get(plan.objective))
+                )
+            )
+        chosen.append(cookbook_callbacks.Resume(job.own_folder / str(execution)))
+        return stops, chosen
+
+
+def _best(runs, mode):
+    return (min if mode == "min" else max)(runs, key=lambda run: run["score"])
+
+
+class Sick(keras.callbacks.Callback):
+    """Stops a training in which the doctor has found an error, with that as the reason."""
+
+    def __init__(self):
+        super().__init__()
+        self.doctor = cookbook_callbacks.TrainingDoctor(light=True, tell=False)
+        self.reason = ""
+
+    def on_epoch_end(self, epoch, logs=None):
+        grave = [finding for finding in self.doctor.findings if finding.severity == "error"]
+        if grave:
+            self.reason = f"stopped after epoch {epoch + 1}: {grave[0].message}"
+            self.model.stop_training = True

@@ -44,27 +44,48 @@ class PlannedSchedule(keras.optimizers.schedules.LearningRateSchedule):
     """
 
     def __init__(self, peak, shape, warmup=0.0, steps=None, start=0):
-        self.peak, self.shape, self.warmup = peak, shape, warmup
+        self.shape, self.warmup, self._numbers = shape, warmup, None
+        self._peak = peak
         self.plan(start, steps)
 
     def plan(self, start, steps):
-        """Sets the course; returns whether that changed it (a compiled training step must then be made anew)."""
-        changed = (start, steps) != (getattr(self, "start", None), getattr(self, "steps", None))
-        self.start, self.steps = start, steps
-        return changed
+        """Sets the course; returns whether a compiled training step must then be made anew."""
+        before, self.start, self.steps = (getattr(self, "start", None), getattr(self, "steps", None)), start, steps
+        return self._changed() and before != (start, steps)
+
+    @property
+    def peak(self):
+        return self._peak
+
+    @peak.setter
+    def peak(self, value):
+        self._peak = value
+        self._changed()
+
+    def _changed(self):
+        """Whether the numbers are compiled in; on TensorFlow they are in a variable, once they are known."""
+        if keras.backend.backend() != "tensorflow" or self.steps is None:
+            return True
+        numbers = [self._peak, self.start, self.steps]
+        if self._numbers is None:
+            self._numbers = keras.Variable(numbers, dtype="float32", trainable=False, name="course")
+            return True
+        self._numbers.assign(numbers)
+        return False
 
     def __call__(self, step):
-        return self.peak * self.share(step)
+        return (self._peak if self._numbers is None else self._numbers[0]) * self.share(step)
 
     def share(self, step):
         """The rate at a step as a share of the peak."""
         if self.steps is None:
             return ops.ones((), "float32")
-        done = ops.clip((ops.cast(step, "float32") - self.start) / self.steps, 0.0, 1.0)
+        start, steps = (self.start, self.steps) if self._numbers is None else (self._numbers[1], self._numbers[2])
+        done = ops.clip((ops.cast(step, "float32") - start) / steps, 0.0, 1.0)
         rate = SHAPES[self.shape](ops.maximum(0.0, (done - self.warmup) / (1 - self.warmup)))
         if self.warmup:
             # The first step has a rate above zero: a step that changes nothing is a wasted batch.
-            rate = ops.where(done < self.warmup, (done + 1 / self.steps) / (self.warmup + 1 / self.steps), rate)
+            rate = ops.where(done < self.warmup, (done + 1 / steps) / (self.warmup + 1 / steps), rate)
         return rate
 
     def get_config(self):

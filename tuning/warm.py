@@ -1,0 +1,74 @@
+"""Compiled models that later trials use again: tracing a small model takes longer than training it."""
+
+from collections import OrderedDict
+
+import keras
+import numpy as np
+
+from keras_cookbook.callbacks.resume.state import variables_of
+from keras_cookbook.recipes.parts.schedules import PlannedSchedule
+
+#: So many are held, of at most so many weights and optimizer's values each.
+MODELS, VALUES = 8, 20_000_000
+
+
+class WarmModels:
+    """Models by what they are made of; one that comes again is as it was when it was new.
+
+    Two trials share a model if they differ in nothing but the learning rate and the batch size.
+    """
+
+    def __init__(self, factory):
+        self.factory, self.held = factory, OrderedDict()
+
+    def model(self, arguments, batch_size, seed):
+        """`factory(**arguments, seed=seed)`, new or as new."""
+        structure = {name: value for name, value in arguments.items() if name != "learning_rate"}
+        key = repr((sorted(structure.items()), seed))
+        held = self.held.pop(key, None)
+        if held is None:
+            model = self.factory(**arguments, seed=seed)
+            if not _rate_can_be_set(model.optimizer):
+                return model
+            held = Held(model)
+            if held.size > VALUES:
+                return model
+        else:
+            held.renew(arguments.get("learning_rate"))
+        self.held[key] = held
+        if len(self.held) > MODELS:
+            self.held.popitem(last=False)
+        return held.model
+
+
+def _rate_can_be_set(optimizer):
+    """Whether its rate is no part of what is compiled. Several players have several optimizers, and a scaled loss has
+    one in another."""
+    if hasattr(optimizer, "optimizers") or hasattr(optimizer, "inner_optimizer"):
+        return False
+    rate = optimizer._learning_rate
+    return isinstance(rate, keras.Variable) or (isinstance(rate, PlannedSchedule) and keras.backend.backend() != "jax")
+
+
+class Held:
+    """A model and its values when it was new."""
+
+    def __init__(self, model):
+        self.model = model
+        model.optimizer.build(model.trainable_variables)
+        groups = variables_of(model)
+        variables = [*groups["model"], *groups["optimizer"]]
+        self.values = [(variable, np.array(variable.numpy())) for variable in variables]
+        self.size = sum(value.size for _, value in self.values)
+
+    def renew(self, learning_rate):
+        for variable, value in self.values:
+            variable.assign(value)
+        self.model.stop_training = False
+        optimizer = self.model.optimizer
+        if learning_rate is None:
+            return
+        if isinstance(optimizer._learning_rate, PlannedSchedule):
+            optimizer._learning_rate.peak = learning_rate
+        else:
+            optimizer.learning_rate = learning_rate
