@@ -59,4 +59,16 @@ def check_remedies(text, folder):
     assert min(float(after) for after, _ in scores) > 0.85
 
 
-CHECKS = {"00_quickstart": check_quickstart, "01_when_training_goes_wrong": check_remedies}
+def check_search(text, folder):
+    assert "4 trials were run before" in text or "5 trials were run before" in text
+    assert text.count("MemoryError") == 4
+    assert "FloatingPointError" in text
+    assert (folder / "runs" / "better" / "retrained.keras").exists()
+    assert (folder / "runs" / "better" / "report.html").stat().st_size > 10_000
+
+
+CHECKS = {
+    "00_quickstart": check_quickstart,
+    "01_when_training_goes_wrong": check_remedies,
+    "08_search": check_search,
+}

@@ -8,8 +8,8 @@ import pytest
 import search_to_kill
 
 from keras_cookbook import recipes, tuning
-from keras_cookbook.tuning.pruning import behind_halving, behind_median
-from keras_cookbook.tuning.warm import WarmModels
+from keras_cookbook.tuning.trials.pruning import behind_halving, behind_median
+from keras_cookbook.tuning.trials.warm import WarmModels
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
 SPACE = {"width": [4, 8], "depth": 1, "activation": "relu", "dropout": 0.2, "batch_size": 64, "epochs": 3}
@@ -161,6 +161,18 @@ def test_tpe_finds_the_better_half_and_goes_on(tmp_path):
     small(tmp_path / "2", algorithm="tpe", max_trials=4)
     again = small(tmp_path / "2", algorithm="tpe", max_trials=8)
     assert search_to_kill.told(again.trials) == search_to_kill.told(whole.trials)
+
+
+def test_trials_for_tensorboard(tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found = small(tmp_path, max_trials=2, tensorboard=True)
+    for trial in found.trials:
+        seen = EventAccumulator(str(tmp_path / "tensorboard" / f"trial-{trial['trial']}"))
+        seen.Reload()
+        assert len(seen.Tensors("epoch_val_accuracy")) == trial["epochs"]
+        assert "_hparams_/session_start_info" in seen.summary_metadata
 
 
 def test_the_winner_is_retrained_on_all(tmp_path):

@@ -19,15 +19,16 @@ class Display:
     def __init__(self, search, total, searched, enabled=True):
         self.search, self.searched, self.enabled = search, list(searched), enabled
         self.console = Console()
-        if not self.console.is_terminal:
-            self.console.width = 160  # nothing to fit into
+        terminal = self.console.file.isatty()  # colours may be wanted where there is none
+        if not terminal:
+            self.console = Console(width=160, color_system=None)  # nothing to fit into
         self.bars = Progress(
             TextColumn("{task.description:>8}"), BarColumn(28), MofNCompleteColumn(), TimeElapsedColumn(),
             TextColumn("{task.fields[note]}"), console=self.console,
         )  # fmt: skip
         self.trials = self.bars.add_task("trials", total=total, completed=len(search.trials), note="")
         self.epochs = self.bars.add_task("epochs", total=None, note="")
-        live = enabled and self.console.is_terminal
+        live = enabled and terminal
         self.live = Live(console=self.console, transient=True, get_renderable=self.render) if live else None
 
     def __enter__(self):

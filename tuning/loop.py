@@ -7,7 +7,7 @@ import time
 
 from keras_cookbook.callbacks import save_json
 
-from .trial import Job, model_path, reached
+from .trials.trial import Job, model_path, reached
 
 #: So many trials in a row that fail for the same reason end the search.
 FAILURES = 10
@@ -28,10 +28,12 @@ class Loop:
         limits: dict of `max_trials`, `max_hours`, `max_epochs` and `target`; each may be None.
         keep: the number of models that are kept.
         display: a `Display`, entered.
+        hparams: an `HParams`, or None.
     """
 
-    def __init__(self, found, proposals, where, limits, keep, display):
+    def __init__(self, found, proposals, where, limits, keep, display, hparams=None):
         self.found, self.proposals, self.where, self.display = found, proposals, where, display
+        self.hparams = hparams
         self.limits, self.keep = limits, keep
         self.before, self.began = found.elapsed, time.monotonic()
 
@@ -145,6 +147,8 @@ class Loop:
             self.where.stop()
         self.write()
         self.settle()
+        if self.hparams:
+            self.hparams.write(record)
         self.display.end(record)
         if reason := same_failures(found.trials):
             raise RuntimeError(f"{FAILURES} trials in a row failed for the same reason, the last one with: {reason}")

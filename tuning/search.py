@@ -10,15 +10,16 @@ from keras_cookbook.callbacks.checkpoint import strict
 from keras_cookbook.recipes._heads import HEADS, default_objective
 from keras_cookbook.recipes._kinds import Choice, Integer, Real, nearest
 
-from .devices import KINDS, check_strategy
 from .display import Display
+from .hparams import HParams
 from .loop import Loop
-from .processes import Here, Workers
 from .proposals import WARM_START, Proposals, build_oracle
-from .pruning import RULES
 from .result import Search, run_folder
 from .space import build_space
-from .trial import Plan
+from .trials.devices import KINDS, check_strategy
+from .trials.processes import Here, Workers
+from .trials.pruning import RULES
+from .trials.trial import Plan
 
 
 def search(
@@ -42,6 +43,7 @@ def search(
     keep=1,
     warm_start=(),
     callbacks=(),
+    tensorboard=False,
     progress=True,
     **space,
 ):
@@ -90,6 +92,7 @@ def search(
         warm_start: earlier searches to learn from, as `Search` objects or their folders; trials outside of this space
             are passed over. For "random", "halving", "bayesian" and "tpe".
         callbacks: further callbacks, copied for each trial, or a function that makes them.
+        tensorboard: whether trials are written for TensorBoard's HParams table too, into `tensorboard`.
         progress: whether to show the search while it runs.
         **space: what to fix or to search otherwise.
 
@@ -101,7 +104,7 @@ def search(
             that holds another search.
         RuntimeError: if ten trials in a row fail for the same reason, with that reason; or if an interrupted search
             cannot go on, since another version of the algorithm is installed.
-        ImportError: for "tpe" without Optuna.
+        ImportError: for "tpe" without Optuna, for `tensorboard` without TensorBoard.
 
     >>> from keras_cookbook import recipes, tuning
     >>> found = tuning.search(recipes.mlp, "iris", max_trials=1, epochs=1, width=[8, 16], progress=False)
@@ -115,7 +118,7 @@ def search(
     limits = {"max_trials": max_trials, "max_hours": max_hours, "max_epochs": max_epochs, "target": target}
     check_numbers(**limits, patience=patience, seed=seed, executions_per_trial=executions_per_trial, workers=workers,
                   keep=keep)  # fmt: skip
-    check_words(pruning, doctor)
+    check_words(pruning, doctor, tensorboard)
     if algorithm == "halving":
         pruning = pruning or "halving"
     fixed, searched = build_space(entry, space)
@@ -150,11 +153,12 @@ def search(
         factory, data, found.objective, found.direction, strategy, patience, seed, executions_per_trial, callbacks,
         pruning, doctor, target,
     )  # fmt: skip
+    hparams = HParams(found) if tensorboard else None
     display = Display(found, max_trials, searched, progress)
     where = Workers(plan, display.epoch, workers, folder) if workers else Here(plan, display.epoch)
     folder.mkdir(parents=True, exist_ok=True)
     with display, where:
-        Loop(found, proposals, where, limits, keep, display).run()
+        Loop(found, proposals, where, limits, keep, display, hparams).run()
     return found
 
 
@@ -214,11 +218,12 @@ def check_objective(objective, task, callbacks):
         raise ValueError(f"objective must be one of {', '.join(known)}, not {objective!r}.{nearest(objective, known)}")
 
 
-def check_words(pruning, doctor):
+def check_words(pruning, doctor, tensorboard):
     if pruning is not None and pruning not in RULES:
         known = ", ".join(map(repr, RULES))
         raise ValueError(f"pruning must be None or one of {known}, not {pruning!r}.{nearest(str(pruning), RULES)}")
     Choice(True, False).check(doctor, "doctor")
+    Choice(True, False).check(tensorboard, "tensorboard")
 
 
 def check_numbers(**values):

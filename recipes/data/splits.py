@@ -92,6 +92,10 @@ class Rows:
     def __len__(self):
         return len(self.tensors[1])
 
+    def __reduce__(self):  # for another process
+        x, y = (tensor.numpy() for tensor in self.tensors)
+        return type(self), (x, y, self.decode)
+
     @property
     def arrays(self):
         if self.views or self.decode:
@@ -170,6 +174,9 @@ class Data:
     leaks: dict | None
     _parts: dict
     _encoder: object = None
+
+    def __getstate__(self):  # without the pipelines
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     @functools.cached_property
     def train(self):

@@ -65,6 +65,10 @@ def better(a, b, mode):
     return a < b if mode == "min" else a > b
 
 
+def cause(error):
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
 class Until(keras.callbacks.Callback):
     """Ends a training when its time is up or it is told to, in the middle of an epoch if need be, which is then still
     judged; and after an epoch that reached the target."""
@@ -144,9 +148,11 @@ class Trials:
         curve = history.get(plan.objective)
         if curve is None:
             raise ValueError(f"{plan.objective!r} is not in the logs; there are {', '.join(sorted(history))}.")
-        finite = [index for index, score in enumerate(curve) if math.isfinite(score)]
+        # An accuracy is a number even of weights that are none.
+        losses = history.get("loss", curve)
+        finite = [i for i, score in enumerate(curve) if math.isfinite(score) and math.isfinite(losses[i])]
         if not finite:
-            raise FloatingPointError(f"{plan.objective} is not a number in any epoch: the training diverged.")
+            raise FloatingPointError(f"loss or {plan.objective} is not a number in any epoch: the training diverged.")
         best = (min if plan.mode == "min" else max)(finite, key=lambda index: curve[index])
         run = {
             "score": float(curve[best]),

@@ -1,4 +1,4 @@
-"""A process that runs trials for a search: `python -m keras_cookbook.tuning.worker ADDRESS [--fork]`.
+"""A process that runs trials for a search: `python -m keras_cookbook.tuning.trials.worker ADDRESS [--fork]`.
 
 It connects to the search's socket, is sent the plan and then jobs, and sends back what came out, pickled. The search
 began it and holds the key of the socket, which is read from standard input.
@@ -33,7 +33,7 @@ def work(address, key, number):
             pass
         os._exit(0)  # the search is gone, or wants no more: nothing here is worth waiting for
 
-    from .trial import Trials
+    from .trial import Trials, cause
 
     threading.Thread(target=listen, daemon=True).start()
     ready.acquire()
@@ -47,7 +47,7 @@ def work(address, key, number):
         try:
             outcome = trials.run(jobs.pop(0))
         except Exception as error:
-            send("failed", f"{type(error).__name__}: {error}", memory())
+            send("failed", cause(error), memory())
         else:
             send("done", outcome, memory())
 
@@ -86,6 +86,7 @@ def fork_on_demand(address, key):
         number, *settings = line.split()
         pid = os.fork()
         if pid == 0:
+            os.dup2(2, 1)  # what is printed is no answer
             os.environ.update(setting.split("=", 1) for setting in settings)
             work(address, key, int(number))
         born.release()

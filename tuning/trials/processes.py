@@ -14,7 +14,7 @@ import time
 from multiprocessing.connection import Listener
 from pathlib import Path
 
-from .trial import Trials
+from .trial import Trials, cause
 
 #: A worker that has grown to so many times what it had after its first trial is replaced by a fresh one.
 GROWN = 1.25
@@ -51,7 +51,7 @@ class Here:
         try:
             return job.number, self.trials.run(job), ""
         except Exception as error:
-            return job.number, None, f"{type(error).__name__}: {error}"
+            return job.number, None, cause(error)
 
     def stop(self):
         """Ends the trials that run; what they have reached counts."""
