@@ -87,13 +87,20 @@ class Prepared:
                 # Made for other steps.
                 self.train_function = self.test_function = self.predict_function = None
             self.adapt(call["x"], y, steps)
+            self.build_optimizer_variables()
         with contextlib.ExitStack() as stack:
-            for callback in keras.tree.flatten(call["callbacks"]):
-                # Is shown what a callback cannot see by itself: the data, the other callbacks, and whether fit fails.
-                if hasattr(callback, "during_fit"):
-                    with named(self.name):
-                        stack.enter_context(callback.during_fit(self, call))
+            if any(hasattr(callback, "during_fit") for callback in keras.tree.flatten(call["callbacks"])):
+                from keras_cookbook.callbacks.fit import shown  # loaded by then; else it takes a third of a second
+
+                with named(self.name):
+                    stack.enter_context(shown(self, call))
             return super().fit(**call)
+
+    def build_optimizer_variables(self):
+        """Makes the variables of the optimizer now: TensorFlow traces a step twice if they are made within it."""
+        if keras.backend.backend() == "tensorflow" and self.optimizer is not None and not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
 
     def adapt_inputs(self, x, steps):
         """Lets what `encode` needs learn from the inputs."""
