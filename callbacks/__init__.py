@@ -5,7 +5,7 @@ from .bundle import standard
 from .checkpoint import BestModel, save_json, save_model, write_text
 from .checks import check
 from .curves import LiveCurves
-from .doctor import Monitor, TrainingDoctor, by_severity, preflight
+from .doctor import Monitor, TrainingDoctor, by_severity, preflight, replay
 from .finders import find_batch_size, find_learning_rate, overfit_one_batch, restored, smoke_run
 from .fit import fit
 from .logs import JSONLog, LogLearningRate
@@ -36,6 +36,7 @@ __all__ = [
     "overfit_one_batch",
     "plots",
     "preflight",
+    "replay",
     "restored",
     "save_json",
     "save_model",

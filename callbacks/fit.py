@@ -27,8 +27,20 @@ def fit(model: keras.Model, *args, **kwargs) -> keras.callbacks.History:
     call.apply_defaults()
     call = call.arguments
     del call["self"]
+    with shown(model, call):
+        return model.fit(**call)
+
+
+@contextlib.contextmanager
+def shown(model: keras.Model, call: dict):
+    """Surrounds a call to `fit`: callbacks that have `during_fit` are shown what a callback cannot see by itself, the
+    data and the other callbacks, and whether `fit` fails.
+
+    Args:
+        call: The arguments of `fit` by name, which a callback may change.
+    """
     with contextlib.ExitStack() as stack:
         for callback in keras.tree.flatten(call["callbacks"]):
             if hasattr(callback, "during_fit"):
                 stack.enter_context(callback.during_fit(model, call))
-        return model.fit(**call)
+        yield

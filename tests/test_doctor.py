@@ -11,7 +11,7 @@ from keras_cookbook import callbacks, recipes
 from keras_cookbook.callbacks.doctor import FAULTS, Finding, TrainingDoctor
 from keras_cookbook.callbacks.doctor.course import Course
 from keras_cookbook.callbacks.doctor.findings import CATEGORIES, SYMPTOMS, by_severity
-from keras_cookbook.callbacks.doctor.observation import Observation, Units
+from keras_cookbook.callbacks.doctor.observation import Attention, Observation, Units
 from keras_cookbook.callbacks.doctor.probe import Probe
 from keras_cookbook.callbacks.doctor.rules import diagnose
 
@@ -134,6 +134,7 @@ TRACES = {
     "dropout": (labelled("mlp", (6,), dropout=0.5), {"x": X, "y": Y}),
     "batch normalization": (labelled("cnn", (8, 8, 1), width=4, depth=1, dropout=0.3), PICTURES),
     **SEVERAL,
+    "attention": (labelled("transformer_encoder", (5, 3), width=8), SEQUENCES),
     "recurrent": (labelled("recurrent", (5, 3), width=4, dropout=0.2), SEQUENCES),
     "two players": (lambda: recipes.gan((8, 8, 1), width=4, depth=1, seed=0), {"x": PICTURES["x"]}),
     "half precision": (labelled("mlp", (6,), precision="mixed_float16"), {"x": X, "y": Y}),
@@ -184,13 +185,13 @@ def test_numbers_of_a_look_equal_the_slow_ones():
 # ---- rules, on numbers alone -----------------------------------------------------------------------------------------
 
 
-def looks(losses, gradients=None, updates=0.01, units=None):
+def looks(losses, gradients=None, updates=0.01, units=None, **more):
     gradients = gradients or [(1.0, 1.0, 1.0, 1.0)] * len(losses)
     names = "abcd"
     return [
         Observation(
             2**index, 1, loss, dict(zip(names, norms, strict=True)), dict.fromkeys(names, 5.0),
-            dict.fromkeys(names, updates), units or {},
+            dict.fromkeys(names, updates), units or {}, **more,
         )
         for index, (loss, norms) in enumerate(zip(losses, gradients, strict=True))
     ]  # fmt: skip
@@ -206,24 +207,49 @@ COURSES = [
     (None, Course(looks([1, 0.9, 0.8, 0.5, 0.3], [(1,) * 4] * 3 + [(9, 9, 900, 9)] * 2))),
     ("vanishing_gradient", Course(looks([1] * 4, [(1e-6, 1e-4, 1e-2, 1)] * 4))),
     (None, Course(looks([1, 0.2, 0.1, 0.05], [(1e-6, 1e-4, 1e-2, 1)] * 4))),
-    ("large_updates", Course(looks([1] * 4, updates=0.5))),
+    ("large_updates", Course(looks([1] * 6, updates=0.5))),
+    (None, Course(looks([1] * 3, updates=0.5))),  # RMSprop begins so
     ("divergence", Course(epochs=epochs(loss=[1.0, 0.5, 0.8, 1.2, 1.5]))),
     (None, Course(epochs=epochs(loss=[1.0, 0.5, 1.2, 0.4, 0.3]))),
+    (None, Course(epochs=epochs(loss=[0.54, 0.09, 0.013, 0.005, 0.002, 0.0036, 0.0052, 0.0044]))),  # dropout
     ("divergence", Course(looks([12.0] * 4, [(0.0,) * 4] * 4), guess=1.1)),
     ("divergence", Course(epochs=epochs(loss=[9.8, 10.2, 10.2, 10.2]), guess=1.1)),
     (None, Course(epochs=epochs(loss=[9.8, 7.2, 5.2, 4.2]), guess=1.1)),
+    (None, Course(epochs=epochs(loss=[1.0, math.nan, 0.8]), guess=1.09, rates=[0.1, 0.01])),  # rolled back
     ("oscillation", Course(epochs=epochs(loss=[1.0, 0.5, 0.9, 0.5, 0.9, 0.5, 0.9]))),
     (None, Course(epochs=epochs(loss=[1.0, 0.8, 0.7, 0.6, 0.55, 0.52, 0.5]))),
     (None, Course(epochs=epochs(loss=[2.0, 0.02, 0.04, 0.02, 0.04, 0.02, 0.04]))),
     ("no_learning", Course(epochs=epochs(loss=[1.11, 1.1, 1.1, 1.1]), guess=1.1)),
     (None, Course(epochs=epochs(loss=[1.11, 1.1, 1.1, 1.1]), guess=1.1, rates=[1e-6, 2e-6, 3e-6])),
     (None, Course(epochs=epochs(loss=[1.11, 1.0, 0.9, 0.8]), guess=1.1)),
+    (None, Course(epochs=epochs(loss=[0.6925, 0.6891, 0.6844]), guess=0.693)),  # plain SGD on embeddings
     ("overfitting", Course(epochs=epochs(loss=[1, 0.8, 0.6, 0.4, 0.3, 0.2], val_loss=[1, 0.9, 0.8, 0.95, 1.1, 1.3]))),
     (None, Course(epochs=epochs(loss=[1, 0.8, 0.6, 0.4, 0.3, 0.2], val_loss=[1, 0.9, 0.8, 0.95, 0.8, 0.81]))),
     (
         None,
         Course(epochs=epochs(loss=[1, 0.3, 0.1, 0.05, 0.04, 0.03], val_loss=[1, 0.2, 0.1, 0.11, 0.12, 0.13])),
     ),
+    (  # a fifth of the labels is wrong, and learnt by heart
+        None,
+        Course(epochs=epochs(loss=[0.9, 0.63, 0.59, 0.585, 0.584, 0.583], val_loss=[0.33, 0.2, 0.18, 0.21, 0.2, 0.2])),
+    ),
+    ("attention_collapse", Course(looks([1] * 3, attention={"a": Attention(0.01, 0.99)}))),
+    (None, Course(looks([1, 0.4, 0.3], attention={"a": Attention(0.01, 0.99)}))),
+    (None, Course(looks([1] * 3, attention={"a": Attention(1.0, 0.0)}))),
+    ("embedding_collapse", Course(looks([-1.0] * 8, spread=0.001))),
+    (None, Course(looks([-1.0] * 5, spread=0.001))),
+    (None, Course(looks([-1.0] * 8, spread=0.4))),
+    ("embedding_collapse", Course(epochs=epochs(embedding_std=[0.08, 0.01, 0.001, 0.0005]))),
+    (None, Course(epochs=epochs(embedding_std=[0.05, 0.07, 0.08, 0.085]))),
+    ("expert_collapse", Course(epochs=epochs(expert_load_max=[0.5, 0.9, 0.98, 1.0]))),
+    (None, Course(epochs=epochs(expert_load_max=[0.9, 0.5, 0.3, 0.27]))),
+    ("policy_collapse", Course(epochs=epochs(entropy=[0.69, 0.3, 0.1, 0.01, 0.003, 0.002], episode_return=[20] * 6))),
+    (None, Course(epochs=epochs(
+        entropy=[0.69, 0.5, 0.3, 0.01, 0.003, 0.002], episode_return=[20, 60, 200, 480, 500, 500]))),
+    (None, Course(epochs=epochs(entropy=[0.69, 0.3, 0.1, 0.01, 0.003, 0.002]))),
+    ("q_divergence", Course(epochs=epochs(q=[0.1, 5, 40, 300, 4e3, 5e4], episode_return=[20, 22, 19, 21, 20, 22]))),
+    (None, Course(epochs=epochs(q=[0.1, 1, 5, 10, 15, 18], episode_return=[20, 22, 19, 21, 20, 22]))),
+    (None, Course(epochs=epochs(q=[0.1, 5, 20, 80, 150, 210], episode_return=[20, 40, 90, 150, 190, 200]))),
     ("mode_collapse", Course(epochs=epochs(diversity=[0.5, 0.05, 0.04, 0.03]), game=True)),
     (None, Course(epochs=epochs(diversity=[0.02, 0.3, 0.5, 0.6]), game=True)),
     ("posterior_collapse", Course(epochs=epochs(kl=[1.0, 0.01, 0.001]))),
@@ -251,9 +277,26 @@ def test_a_rule(code, course):
 
 def test_units_must_be_hidden_and_lastingly_dead():
     dead = {"a": Units("relu", dead=0.9)}
-    assert diagnose(Course(looks([1] * 3, units=dead))) == []
-    assert [f.code for f in diagnose(Course(looks([1] * 3, units=dead), hidden={"a"}))] == ["dead_units"]
-    assert diagnose(Course(looks([1] * 2, units=dead), hidden={"a"})) == []
+
+    def codes(count, **course):
+        return [f.code for f in diagnose(Course(looks([1] * count, updates=0.0, units=dead), **course))]
+
+    assert codes(4) == []
+    assert codes(4, hidden={"a"}) == ["dead_units"]
+    assert codes(3, hidden={"a"}) == []
+
+
+def test_sparse_is_not_dead():
+    """Where the batch looked at reaches no unit and steps move its weights, other examples do."""
+    dead = {"a": Units("relu", dead=1.0)}
+    assert diagnose(Course(looks([0.69] * 3, units=dead), hidden={"a"}, guess=0.69)) == []
+    found = diagnose(Course(looks([0.69] * 6, units=dead), hidden={"a"}, guess=0.69))
+    assert [f.severity for f in found] == ["error"], "after some time they should be alive"
+    assert diagnose(Course(looks([0.2] * 6, units=dead), hidden={"a"}, guess=0.69)) == []
+    waking = looks([0.69] * 6)
+    for look, share in zip(waking, (1.0, 1.0, 1.0, 0.98, 0.9, 0.8), strict=True):
+        look.units = {"a": Units("relu", dead=share)}
+    assert diagnose(Course(waking, hidden={"a"}, guess=0.69)) == []
 
 
 def test_a_training_that_has_hardly_begun_is_a_warning():
@@ -262,7 +305,25 @@ def test_a_training_that_has_hardly_begun_is_a_warning():
 
     assert severity([2.3, 2.26, 2.22, 2.18], 2.3) == "warning"
     assert severity([2.3, 1.9, 1.5, 1.1], 2.3) == "warning"
+    assert severity([0.98, 0.78, 0.58, 0.41], 1.02) == "warning"
+    assert severity([2.3, 1.7, 1.1, 0.5], 2.3) == "note"
     assert severity([0.1, 0.09, 0.08, 0.07], 2.3) == "note"
+
+
+def test_a_validation_loss_that_lags_behind_is_a_note():
+    """Batch normalization judges with averages of earlier steps; the training is done."""
+    logs = epochs(loss=[0.64, 0.014, 0.004, 0.002, 0.001], val_loss=[1.3, 1.2, 0.98, 0.72, 0.49])
+    assert diagnose(Course(epochs=logs, guess=1.39, ended="complete"))[0].severity == "note"
+
+
+def test_a_loss_that_is_learnt_by_heart_becomes_a_warning():
+    def severity(judged):
+        train = np.linspace(0.6, 0.1, len(judged))
+        return [f.severity for f in diagnose(Course(epochs=epochs(loss=train, val_loss=judged), guess=0.69))]
+
+    assert severity([0.35, 0.107, 0.107, 0.13, 0.14]) == []
+    assert severity([0.35, 0.107, 0.107, 0.13, 0.14, 0.15, 0.17, 0.19]) == ["note"]
+    assert severity([0.35, 0.107, 0.107, 0.13, 0.14, 0.15, 0.17, 0.19, 0.25, 0.3]) == ["warning"]
 
 
 def test_causes_come_before_what_they_may_have_led_to():
@@ -281,6 +342,95 @@ def test_the_catalogue():
         Finding("bad_luck", "")
     with pytest.raises(ValueError, match="severity must be one of"):
         Finding("not_finite", "", "fatal")
+
+
+# ---- what attends and what embeds ------------------------------------------------------------------------------------
+
+STEPS = RNG.normal(size=(320, 5, 3)).astype("float32")
+LABELS = RNG.integers(0, 3, 320)
+
+
+def attentive(init, **attention):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((5, 3))
+    layer = L.MultiHeadAttention(2, 4, kernel_initializer=init, name="mha", dropout=0.1)
+    x = L.GlobalAveragePooling1D()(layer(inputs, inputs, **attention))
+    model = keras.Model(inputs, L.Dense(3, "softmax")(x))
+    model.compile("adam", "sparse_categorical_crossentropy")
+    return model
+
+
+def attended(model):
+    doctor = TrainingDoctor(probe=(STEPS[:64], LABELS[:64]), tell=False)
+    model.fit(STEPS, LABELS, batch_size=16, epochs=2, verbose=0, callbacks=[doctor])
+    return doctor
+
+
+def test_attention_that_looks_at_a_single_step():
+    doctor = attended(attentive(keras.initializers.RandomNormal(stddev=30.0)))
+    found = [finding for finding in doctor.findings if finding.code == "attention_collapse"]
+    assert [finding.layer for finding in found] == ["mha"]
+    assert doctor.looks[-1].attention["mha"].entropy < 0.1
+
+
+@pytest.mark.parametrize("attention", [{}, {"use_causal_mask": True}, {"attention_mask": np.tri(5, dtype=bool)[None]}])
+@pytest.mark.parametrize("init", ["glorot_uniform", "zeros"])
+def test_attention_that_looks_at_all(init, attention):
+    doctor = attended(attentive(init, **attention))
+    seen = doctor.looks[0].attention["mha"]
+    assert "attention_collapse" not in {finding.code for finding in doctor.findings}
+    if not attention and init == "zeros":
+        assert (seen.entropy, seen.peaked) == (pytest.approx(1.0, abs=1e-5), 0.0)
+    if attention:
+        assert seen.peaked == pytest.approx(0.2), "the first of five steps sees itself alone"
+
+
+def test_attention_within_blocks_of_a_recipe():
+    doctor = TrainingDoctor(tell=False)
+    model = recipes.transformer_encoder((5, 3), 3, depth=2, width=8, seed=0)
+    model.fit(SEQUENCES["x"], Y, verbose=0, callbacks=[doctor])
+    attention = doctor.looks[-1].attention
+    assert len(attention) == 2, attention
+    assert all(0 < seen.entropy <= 1 for seen in attention.values())
+
+
+class Alike(keras.Model):
+    """Draws the embeddings of all examples together; with `apart`, it pushes them away from each other."""
+
+    apart = 0.0
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        z = keras.ops.normalize(y_pred, axis=-1)
+        cosines = keras.ops.matmul(z, keras.ops.transpose(z))
+        return (self.apart - 1) * keras.ops.mean(cosines) + self.apart * keras.ops.mean(cosines)
+
+
+def embedding(apart):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((6,))
+    model = Alike(inputs, L.Dense(16)(relu()(inputs)))
+    model.apart = apart
+    model.compile(keras.optimizers.Adam(0.05))
+    doctor = TrainingDoctor(probe=(X[:64], None), tell=False)
+    model.fit(X, batch_size=16, epochs=15, verbose=0, callbacks=[doctor])
+    return doctor
+
+
+def test_embeddings_that_become_alike():
+    doctor = embedding(apart=0.0)
+    assert "embedding_collapse" in {finding.code for finding in doctor.findings}, doctor.looks[-1]
+
+
+def test_embeddings_that_stay_apart():
+    doctor = embedding(apart=1.0)
+    assert doctor.looks[-1].spread > 0.3
+    assert "embedding_collapse" not in {finding.code for finding in doctor.findings}
+
+
+def test_what_is_no_embedding_is_not_looked_at_as_one():
+    for model in (net(relu()), recipes.vae((6,), seed=0), recipes.autoencoder((6,), seed=0)):
+        y = Y[:8] if model.name.startswith("sequential") else None
+        assert not Probe(model, (X[:8], y, None)).embeds, model.name
 
 
 # ---- what it does ----------------------------------------------------------------------------------------------------

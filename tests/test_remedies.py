@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import sys
 
 import keras
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from keras_cookbook import callbacks, recipes
 from keras_cookbook.callbacks.doctor.findings import Finding
-from keras_cookbook.callbacks.doctor.remedies import again, grouped, prescribe
+from keras_cookbook.callbacks.doctor.remedies import again, check_changes, grouped, prescribe, trial
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(240, 6)).astype("float32")
@@ -20,7 +21,7 @@ L = keras.layers
 
 def net(*layers, loss="sparse_categorical_crossentropy", optimizer="adam", rate=0.01, inputs=6):
     keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.Input((inputs,)), *layers])
+    model = keras.Sequential([keras.Input(inputs if isinstance(inputs, tuple) else (inputs,)), *layers])
     model.compile(keras.optimizers.get({"class_name": optimizer, "config": {"learning_rate": rate}}), loss)
     return model
 
@@ -158,6 +159,66 @@ def test_what_cannot_be_tried_is_told():
     own.compile("adam", "sparse_categorical_crossentropy")
     with pytest.raises(ValueError, match="Own is a class of one's own"):
         again(own, {"learning_rate": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"learning_rat": 0.1}, "'learning_rat' is nothing of this training. Did you mean 'learning_rate'\\?"),
+        ({"one.activatoin": "relu"}, "Did you mean 'one.activation'"),
+        ({"on.units": 3}, "Did you mean 'one.units'"),
+        ({"epoch": 3}, "Did you mean 'epochs'"),
+        ({"x": "standardised"}, "x can be 'standardized' or 'finite'"),
+    ],
+)
+def test_a_change_that_is_nothing_of_this_training(changes, words):
+    model = net(L.Dense(8, "relu", name="one"), L.Bidirectional(L.LSTM(2), name="both"), inputs=(4, 6))
+    with pytest.raises(ValueError, match=words):
+        check_changes(model, changes)
+    check_changes(model, {"one.units": 3, "both.units": 2, "both.merge_mode": "sum", "clip_norm": 1.0, "shuffle": True})
+
+
+def test_a_change_that_is_nothing_of_this_recipe():
+    doctor = watched(recipes.mlp((6,), 3, width=8), epochs=1)
+    for changes, words in (
+        ({"dropuot": 0.1}, "Did you mean 'dropout'"),
+        ({"dense.activation": "relu"}, "nothing of this training"),
+        ({"x": "standardized"}, "x can be 'finite'"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            doctor.try_remedy(changes=changes)
+
+
+@pytest.mark.parametrize("form", ["numbers", "one-hot", "column", "batches"])
+def test_classes_are_balanced(form, monkeypatch):
+    y = np.where(np.arange(240) % 12 < 9, 0, np.where(np.arange(240) % 12 < 11, 1, 2))
+    loss = "categorical_crossentropy" if form == "one-hot" else "sparse_categorical_crossentropy"
+    labels = {"one-hot": np.eye(3)[y], "column": y[:, None]}.get(form, y)
+    data = (X, labels)
+    if form == "batches":
+        import tensorflow as tf
+
+        data = (tf.data.Dataset.from_tensor_slices(data).batch(16), None)
+    given = {}
+    monkeypatch.setattr(trial, "fit", lambda model, **call: given.update(call) or callbacks.fit(model, **call))
+    doctor = callbacks.TrainingDoctor(tell=False)
+    model = net(L.Dense(8, "relu"), L.Dense(3, "softmax"), loss=loss)
+    callbacks.fit(model, *data, verbose=0, callbacks=[doctor])
+    doctor.try_remedy(changes={"class_weight": "balanced"})
+    assert given["class_weight"] == pytest.approx({0: 4 / 9, 1: 2.0, 2: 4.0})
+
+
+def test_weights_of_examples_stay_with_them():
+    doctor = watched(net(L.Dense(8, "relu"), L.Dense(3, "softmax")), holed(), sample_weight=np.ones(240), epochs=2)
+    assert doctor.try_remedy(changes={"x": "finite"}).after > 0
+
+
+def test_each_finding_is_prescribed_for_once(monkeypatch):
+    asked = []
+    module = sys.modules["keras_cookbook.callbacks.doctor.remedies.prescriptions"]
+    monkeypatch.setattr(module, "prescribe", lambda finding, *_: asked.append(finding) or finding.remedy)
+    doctor = watched(net(L.Dense(8, "sigmoid"), L.Dense(3, "softmax"), rate=3.0))
+    assert len(asked) == len(doctor.findings) > 0
 
 
 def test_a_recipe_is_given_no_layers_of_others():

@@ -3,18 +3,21 @@
 import contextlib
 import types
 import warnings
+from dataclasses import replace
 
 import keras
 import numpy as np
 from keras import ops
 
+from ..layers import layers_of
 from ..logs import inner_optimizers
 from .batch import best_constant
 from .course import Course
-from .findings import Finding, by_severity
+from .culprit import find_culprit
+from .findings import SEVERITIES, Finding, by_severity
 from .looking import Looking
 from .preflight import preflight
-from .remedies import Trial, prescribed, try_changes
+from .remedies import Trial, check_changes, prescribed, try_changes
 from .rules import diagnose
 
 ACTIONS = ("warn", "stop", "rollback")
@@ -34,7 +37,8 @@ class TrainingDoctor(Looking):
     `callbacks.fit(model, x, y, ...)` for `model.fit(x, y, ...)`. Looked at are 64 examples from everywhere in arrays
     and in the first batches of a `tf.data.Dataset` (of a copy without its shuffle, where one can be made), or a batch
     of a `PyDataset` or of the validation data. Nothing is taken where that would change what training gets: then give
-    `probe=`. Without a probe the logs alone are judged.
+    `probe=`. Without a probe the logs alone are judged. The weights at the last look are kept in memory: when a number
+    is no longer finite, the data are searched for the rows that make it so with these weights.
 
     Args:
         action: What an error leads to: "warn" (it is told, as all findings are), "stop", or "rollback": weights and
@@ -45,8 +49,10 @@ class TrainingDoctor(Looking):
         tell: Whether findings are warned of when they are found; notes are not.
 
     Attributes:
-        findings: `Finding`s in the order in which they were made; each fault of a layer once. Their number is in the
-            logs as `findings`.
+        findings: `Finding`s in the order in which they were made; each fault of a layer once, as it was at its gravest.
+            Their number is in the logs as `findings`.
+        culprit: The fewest rows found that make a number infinite or NaN, a `Culprit`; `culprit.save("rows.npz")` keeps
+            them for `callbacks.replay`. None where there are none, or where the data cannot be read again.
 
     Raises:
         ValueError: A bad argument.
@@ -59,6 +65,7 @@ class TrainingDoctor(Looking):
         self.action, self.tell = action, tell
         self.every *= 4 if light else 1
         self.findings, self.course, self._call, self._within_fit = [], Course(), {}, False
+        self.culprit = None
 
     def __deepcopy__(self, memo):  # a trial's own, before it has begun
         return type(self)(self.action, every=self.every, probe=self.batch, tell=self.tell)
@@ -89,8 +96,8 @@ class TrainingDoctor(Looking):
             A `Trial`, with both models' scores on the validation data (without any: on the training data).
 
         Raises:
-            ValueError: There is nothing to try, the doctor was not shown the data, or the model is a class of one's
-                own that cannot be made again.
+            ValueError: There is nothing to try, a change is nothing of this training, the doctor was not shown the
+                data, or the model is a class of one's own that cannot be made again.
         """
         if finding is None:
             grave = [one for one in by_severity(self.findings) if one.remedy]
@@ -98,6 +105,8 @@ class TrainingDoctor(Looking):
         given, changes = changes, changes or (finding.remedy if finding else None)
         if not changes:
             raise ValueError("there is nothing to try: no finding has a remedy; give changes=")
+        if given:
+            check_changes(self.model, changes)
         if not self._call:
             raise ValueError("the doctor was not shown the data: write callbacks.fit(model, ...) for model.fit")
         if not given:  # the same fault of all layers at once
@@ -113,7 +122,7 @@ class TrainingDoctor(Looking):
         super().on_train_begin(logs)
         recipe = getattr(self.model, "recipe", None) or {}
         settings = dict(recipe.get("arguments", {})) | dict(recipe.get("training", {}))
-        self.findings, self._known = [], set()
+        self.findings, self._known, self.culprit = [], {}, None
         self.course = Course(self.looks, settings=settings, game=len(inner_optimizers(self.model)) > 1)
         self._good, self._rolled_back = None, 0
         if not self._within_fit:
@@ -154,10 +163,15 @@ class TrainingDoctor(Looking):
 
     def set_state(self, state):
         self.findings = [Finding(**finding) for finding in state["findings"]]
-        self._known = {(finding.code, finding.layer) for finding in self.findings}
+        self._known = {_key(finding): _grave(finding) for finding in self.findings}
         self.course.epochs, self._before = list(state["epochs"]), state["steps"]
 
     # ---- looks
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self._probe is None and self.batch is not None and _is_built(self.model):
+            self._remember(self._before + batch)  # the first step may ruin them
+        super().on_train_batch_begin(batch, logs)
 
     def looked(self, look):
         if len(self.looks) == 1:
@@ -171,20 +185,45 @@ class TrainingDoctor(Looking):
     def moved(self, look):
         self._judge()
 
+    def lost(self, look):
+        bad = Finding(
+            "not_finite",
+            f"The loss of step {look.step} or one before it is not finite; that of the examples looked at is.",
+            "error", None, "x", **self.course.now, confidence=0.9,
+        )  # fmt: skip
+        self._take(prescribed(map(self._traced, self._fresh([bad])), self.model, self._call))
+
     def _note_rate(self):
         for optimizer in inner_optimizers(self.model)[:1]:
             self.course.rates.append(float(ops.convert_to_numpy(optimizer.learning_rate)))
 
     def _judge(self) -> list[Finding]:
         found = diagnose(self.course)
-        self._take(found)
+        self._take(prescribed(map(self._traced, self._fresh(found)), self.model, self._call))
         return found
 
+    def _fresh(self, findings) -> list[Finding]:
+        return [finding for finding in findings if _grave(finding) > self._known.get(_key(finding), -1)]
+
+    def _traced(self, finding) -> Finding:
+        """With the rows of the data that did it, where a number is no longer finite."""
+        if finding.code != "not_finite" or self.culprit is not None or not self._call or self._probe is None:
+            return finding
+        with contextlib.suppress(Exception):  # odd data, in which nothing can be found
+            self.culprit = find_culprit(self._probe, self._call, finding.step)
+        if (culprit := self.culprit) is None:
+            return finding
+        return replace(
+            finding, message=f"{finding.message} {culprit}", layer=culprit.layer or finding.layer,
+            evidence=finding.evidence | {"rows": culprit.rows},
+            remedy={"x": "finite"} if culprit.part in ("x", "y") else finding.remedy,
+        )  # fmt: skip
+
     def _take(self, findings):
-        fresh = [f for f in findings if (f.code, f.layer) not in self._known]
-        fresh = prescribed(fresh, self.model, self._call)
-        self.findings += fresh
-        self._known |= {(finding.code, finding.layer) for finding in fresh}
+        fresh = self._fresh(findings)
+        new = {_key(finding): _grave(finding) for finding in fresh}
+        self.findings = [finding for finding in self.findings if _key(finding) not in new] + fresh
+        self._known |= new
         for finding in by_severity(fresh):
             if self.tell and finding.severity != "note":
                 warnings.warn(str(finding), RuntimeWarning, stacklevel=2)
@@ -209,7 +248,21 @@ class TrainingDoctor(Looking):
         for rate in rates:
             rate.assign(rate / 10)
         self.looks.clear()
-        self._known, self._unmoved = set(), False  # what is found again is told again
+        self._known, self._unmoved = {}, False  # what is found again is told again
+        self._bad, self._was_bad = False, True  # the mean over this epoch stays as it is
 
     def _everything(self):
         return [*self.model.variables, *self.model.optimizer.variables]
+
+
+def _is_built(model) -> bool:
+    return model.built and all(layer.built for layer in layers_of(model))
+
+
+def _key(finding) -> tuple:
+    # Once a number is not finite, others follow in all layers.
+    return finding.code, None if finding.code == "not_finite" else finding.layer
+
+
+def _grave(finding) -> int:
+    return SEVERITIES.index(finding.severity)

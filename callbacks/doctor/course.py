@@ -66,3 +66,10 @@ def lasting(course: Course, count: int = LOOKS) -> list[Observation]:
 def learning(course: Course) -> bool:
     """Whether the loss on the probe batch has fallen well below the first one."""
     return bool(course.looks) and course.looks[-1].loss < 0.5 * course.looks[0].loss
+
+
+def thriving(course: Course) -> bool:
+    """Whether the model is far better than a guess; where that is not known, than at first."""
+    if course.guess is None or not course.looks:
+        return learning(course)
+    return course.looks[-1].loss < 0.5 * course.guess

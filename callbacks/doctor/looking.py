@@ -46,6 +46,9 @@ class Looking(keras.callbacks.Callback):
     def moved(self, look: Observation):
         """Is called when the step after a look is done, and `look.updates` is known."""
 
+    def lost(self, look: Observation):
+        """Is called after a look at which all is well, though the loss of a step before it was not finite."""
+
     @contextlib.contextmanager
     def during_fit(self, model: keras.Model, call: dict):
         """Surrounds a call to `fit`, of which the data are looked at."""
@@ -63,10 +66,10 @@ class Looking(keras.callbacks.Callback):
         self.looks, self._probe = [], None
         self._before = self._step = 0  # steps of the epochs that are done; of all
         self._next = 1
-        self._unmoved = self._bad = False
+        self._unmoved = self._bad = self._was_bad = False
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._epoch = epoch + 1
+        self._epoch, self._was_bad = epoch + 1, False
 
     def on_train_batch_begin(self, batch, logs=None):
         self._visit(self._before + batch)
@@ -75,8 +78,8 @@ class Looking(keras.callbacks.Callback):
         # On JAX and PyTorch in another thread, while the next step is computed: what is seen is acted upon later.
         self._step = self._before + batch + 1
         loss = (logs or {}).get("loss")
-        if loss is not None and not math.isfinite(loss):
-            self._bad = True
+        if loss is not None and not math.isfinite(loss) and not self._was_bad:
+            self._bad = self._was_bad = True  # the mean over the epoch will not be finite again
 
     def on_epoch_end(self, epoch, logs=None):
         self._before = self._step
@@ -88,21 +91,29 @@ class Looking(keras.callbacks.Callback):
         """Between two steps, after so many."""
         if self._unmoved and step > self.looks[-1].step:
             self._unmoved = False
-            _ = self.model  # see _look
+            _ = self.model  # see _ready
             self.looks[-1].updates = self._probe.moved(step)
             self.moved(self.looks[-1])
         if self.batch is not None and (self._bad or step >= self._next):
-            self._bad = False
+            bad, self._bad = self._bad, False
             self._next = step + min(step, self.every)
             self._look(step)
+            if bad and self.looks and self.looks[-1].finite:
+                self.lost(self.looks[-1])
 
     def _look(self, step: int):
+        look = self._ready()(step, self._epoch)
+        self.looks.append(look)
+        if look.finite:
+            self._remember(step)
+            self._unmoved = True
+        self.looked(look)
+
+    def _remember(self, step: int):
+        self._ready().remember(step)
+
+    def _ready(self) -> Probe:
         model = self.model  # on JAX asking for it brings its variables up to date
         if self._probe is None:
             self._probe = Probe(model, self.batch, histograms=self.histograms)
-        look = self._probe(step, self._epoch)
-        self.looks.append(look)
-        if look.finite:
-            self._probe.remember(step)
-            self._unmoved = True
-        self.looked(look)
+        return self._probe

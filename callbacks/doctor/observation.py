@@ -23,6 +23,19 @@ class Units:
 
 
 @dataclass
+class Attention:
+    """What the queries of an attention layer look at.
+
+    Attributes:
+        entropy: Of their weights, beside that of equal ones: 1 is to look at all steps alike.
+        peaked: The share of queries that give a single step nearly all of the weight.
+    """
+
+    entropy: float
+    peaked: float
+
+
+@dataclass
 class Observation:
     """A look at a model.
 
@@ -34,6 +47,9 @@ class Observation:
         weights: Norm of the weights, by layer.
         updates: By how much of their norm the next step has changed the weights, by layer; empty before it.
         units: `Units` by layer.
+        attention: `Attention` by layer.
+        spread: How far the normalized embeddings of the batch differ: 0 is alike, 1 in all directions; None where the
+            model makes no embeddings.
         broken: Layers whose answer is not finite, in the order in which they were computed.
         samples: Where asked for, up to some thousand numbers (float32, 1-D) of `"gradients"` and `"activations"`, each
             by layer; else empty.
@@ -46,6 +62,8 @@ class Observation:
     weights: dict = field(default_factory=dict)
     updates: dict = field(default_factory=dict)
     units: dict = field(default_factory=dict)
+    attention: dict = field(default_factory=dict)
+    spread: float | None = None
     broken: list = field(default_factory=list)
     samples: dict = field(default_factory=dict, repr=False)
 

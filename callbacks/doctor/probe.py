@@ -7,7 +7,9 @@ import numpy as np
 from keras import ops
 
 from ..layers import layers_of
-from .observation import Observation, Units
+from .backends import compiled, gradient
+from .observation import Attention, Observation, Units
+from .representations import attention_layers, glance, makes_embeddings, spread
 
 #: An answer so near to a limit of its activation is saturated, ...
 _NEAR = 0.98
@@ -39,26 +41,37 @@ class Probe:
 
     def __init__(self, model: keras.Model, batch: tuple, histograms: bool = False):
         self.model, self.histograms = model, histograms
-        self.batch = keras.tree.map_structure(lambda part: None if part is None else ops.convert_to_tensor(part), batch)
+        self.batch = _tensors(batch)
         self.groups = weights_by_layer(model)
         self.watched = [
             layer for layer in layers_of(model) if layer.built and not isinstance(layer, keras.layers.InputLayer)
         ]
-        self.order, self.names = [], []
+        self.attending, self.embeds = attention_layers(model), makes_embeddings(model, batch)
+        self.order, self.names, self.heads = [], [], []
         self.trainable = [weight for weights in self.groups.values() for weight in weights]
         chosen = {id(weight) for weight in self.trainable}
         self.others = [variable for variable in model.variables if id(variable) not in chosen]
-        self.compiled = _RUNNERS[keras.backend.backend()](self.look)
-        self.before = None
+        self.compiled = compiled(self.look)
+        self.good = None  # the step and the weights of `remember`
 
-    def __call__(self, step: int, epoch: int) -> Observation:
+    def __call__(self, step: int, epoch: int, weights=None, batch=None) -> Observation:
+        """A look.
+
+        Args:
+            step, epoch: When it is.
+            weights: Values of the trainable weights, instead of those that the model has.
+            batch: To look through instead, of the same form.
+        """
         values = [ops.convert_to_tensor(weight) for weight in self.trainable]
+        if weights is not None:
+            values = [ops.convert_to_tensor(weight, value.dtype) for weight, value in zip(weights, values, strict=True)]
         others = [ops.convert_to_tensor(variable) for variable in self.others]
-        found = keras.tree.map_structure(ops.convert_to_numpy, self.compiled(values, others, self.batch))
-        loss, gradients, finite, shares, samples = found
+        batch = self.batch if batch is None else _tensors(batch)
+        found = keras.tree.map_structure(ops.convert_to_numpy, self.compiled(values, others, batch))
+        loss, gradients, finite, shares, heads, apart, samples = found
         layers = list(self.groups)
         observation = Observation(
-            step, epoch, float(loss), dict(zip(layers, map(float, gradients), strict=True)), self.norms()
+            step, epoch, float(loss), dict(zip(layers, map(float, gradients), strict=True)), self.norms(weights)
         )
         observation.broken = [name for name, fine in zip(self.order, finite, strict=True) if not fine]
         for (name, activation), (dead, saturated, sparse) in zip(self.names, shares, strict=True):
@@ -66,6 +79,11 @@ class Probe:
             other = observation.units.get(name)
             if other is None or seen.dead + seen.saturated < other.dead + other.saturated:  # of a layer called twice
                 observation.units[name] = seen
+        for name, (entropy, peaked) in zip(self.heads, heads, strict=True):
+            other = observation.attention.get(name)
+            if other is None or peaked < other.peaked:
+                observation.attention[name] = Attention(float(entropy), float(peaked))
+        observation.spread = float(apart[0]) if self.embeds else None
         if self.histograms:
             slopes, answers = samples
             observation.samples = {
@@ -75,15 +93,16 @@ class Probe:
         return observation
 
     def remember(self, step: int):
-        """Keeps the weights of this step, until `moved` has compared those of a later one."""
-        self.before = step, [_array(weight) for weight in self.trainable]
+        """Keeps the weights of this step: for `moved`, and for whoever looks for what became of them."""
+        self.good = step, [_array(weight) for weight in self.trainable]
 
-    def norms(self) -> dict:
-        return {name: _norm(map(_array, weights)) for name, weights in self.groups.items()}
+    def norms(self, weights=None) -> dict:
+        values = iter(self.trainable if weights is None else weights)
+        return {name: _norm(_array(next(values)) for _ in mine) for name, mine in self.groups.items()}
 
     def moved(self, step: int) -> dict:
         """The change of each layer's weights in one of the steps since `remember`, relative to their norm."""
-        (earlier, old), self.before = self.before, None
+        earlier, old = self.good
         found, old = {}, iter(old)
         for name, weights in self.groups.items():
             pairs = [(next(old), _array(weight)) for weight in weights]
@@ -98,20 +117,22 @@ class Probe:
         return set(self.order[:last])
 
     def look(self, values, others, batch):
-        """Loss, gradient norms by layer, whether each layer's answer is finite, the shares of units, and samples; as
-        tensors."""
+        """Loss, gradient norms by layer, whether each layer's answer is finite, shares of units, attention, the spread
+        of embeddings, and samples; as tensors."""
         x, y, sample_weight = batch
 
         def scaled_loss(values):
-            answers = []
+            answers, glances = [], []
             mapping = [*zip(self.trainable, values, strict=True), *zip(self.others, others, strict=True)]
-            with keras.StatelessScope(mapping, collect_losses=True), _listening(self.watched, answers):
+            with keras.StatelessScope(mapping, collect_losses=True), self._listening(answers, glances):
                 y_pred = self.model(x, training=True)
                 loss = self.model.compute_loss(x, y, y_pred, sample_weight, training=True)
-            return loss * ops.cast(scale, loss.dtype), self.summary(answers)
+            self.heads = [name for name, _ in glances]
+            seen = [glance for _, glance in glances], [spread(y_pred)] if self.embeds else []
+            return loss * ops.cast(scale, loss.dtype), (*self.summary(answers), *seen)
 
         scale = ops.cast(self.model.optimizer.scale_loss(1.0), "float32")
-        (loss, (finite, shares, answers)), gradients = _GRADIENTS[keras.backend.backend()](scaled_loss, values)
+        (loss, (finite, shares, answers, heads, apart)), gradients = gradient(scaled_loss, values)
         gradients, norms, slopes = iter(gradients), [], []
         for weights in self.groups.values():
             mine = [next(gradients) for _ in weights]
@@ -119,7 +140,7 @@ class Probe:
             norms.append(ops.sqrt(sum(ops.sum(ops.square(gradient)) for gradient in mine)) if mine else ops.zeros(()))
             slopes.append(_sample(mine))
         samples = (slopes, answers) if self.histograms else ()
-        return ops.cast(loss, "float32") / scale, norms, finite, shares, samples
+        return ops.cast(loss, "float32") / scale, norms, finite, shares, heads, apart, samples
 
     def summary(self, answers):
         """What is kept of the answers of layers; their names are remembered in the order of the calls."""
@@ -136,6 +157,35 @@ class Probe:
                 self.names.append((layer.name, name))
                 shares.append(_shares(ops.cast(ops.stop_gradient(tensors[0]), "float32"), *_LIMITS[name]))
         return finite, shares, samples
+
+    @contextlib.contextmanager
+    def _listening(self, answers: list, glances: list):
+        """Puts (layer, answer) into the one list for each call of a layer, and (name, attention) into the other."""
+        watched, attending = ({id(layer) for layer in layers} for layers in (self.watched, self.attending))
+        layers = {id(layer): layer for layer in (*self.watched, *self.attending)}.values()
+
+        def wrapped(layer, call):
+            def listened(*args, **kwargs):
+                answer = call(*args, **kwargs)
+                if id(layer) in watched:
+                    answers.append((layer, answer))
+                if id(layer) in attending and (seen := glance(call, args, kwargs)) is not None:
+                    glances.append((layer.name if id(layer) in watched else layer.path, seen))
+                return answer
+
+            return listened
+
+        try:
+            for layer in layers:
+                layer.__dict__["call"] = wrapped(layer, layer.call)
+            yield
+        finally:
+            for layer in layers:
+                layer.__dict__.pop("call", None)
+
+
+def _tensors(batch):
+    return keras.tree.map_structure(lambda part: None if part is None else ops.convert_to_tensor(part), batch)
 
 
 def _sample(tensors):
@@ -183,27 +233,6 @@ def weights_by_layer(model) -> dict:
     return groups | ({model.name: rest} if rest else {})
 
 
-@contextlib.contextmanager
-def _listening(layers, answers: list):
-    """Puts (layer, answer) into the list for each call of one of the layers."""
-
-    def wrapped(layer, call):
-        def listened(*args, **kwargs):
-            answer = call(*args, **kwargs)
-            answers.append((layer, answer))
-            return answer
-
-        return listened
-
-    try:
-        for layer in layers:
-            layer.__dict__["call"] = wrapped(layer, layer.call)
-        yield
-    finally:
-        for layer in layers:
-            layer.__dict__.pop("call", None)
-
-
 def _array(variable):
     return ops.convert_to_numpy(variable).astype("float32")
 
@@ -211,47 +240,3 @@ def _array(variable):
 def _norm(arrays) -> float:
     with np.errstate(over="ignore"):
         return float(np.sqrt(sum(float(np.vdot(array, array)) for array in arrays)))
-
-
-# ---- one function of a batch and its gradient, on each backend -------------------------------------------------------
-
-
-def _by_tensorflow(fn, values):
-    import tensorflow as tf
-
-    with tf.GradientTape() as tape:
-        tape.watch(values)
-        answer = fn(values)
-    return answer, tape.gradient(answer[0], values)
-
-
-def _by_jax(fn, values):
-    import jax
-
-    return jax.value_and_grad(fn, has_aux=True)(values)
-
-
-def _by_torch(fn, values):
-    import torch
-
-    values = [value.detach().requires_grad_() for value in values]
-    # Dropout without a seed of its own draws from PyTorch's generator.
-    with torch.enable_grad(), torch.random.fork_rng():
-        answer = fn(values)
-        return answer, torch.autograd.grad(answer[0], values, allow_unused=True) if values else ()
-
-
-def _tensorflow_function(fn):
-    import tensorflow as tf
-
-    return tf.function(fn, autograph=False)
-
-
-def _jax_function(fn):
-    import jax
-
-    return jax.jit(fn)
-
-
-_GRADIENTS = {"tensorflow": _by_tensorflow, "jax": _by_jax, "torch": _by_torch}
-_RUNNERS = {"tensorflow": _tensorflow_function, "jax": _jax_function, "torch": lambda fn: fn}

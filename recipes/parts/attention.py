@@ -85,7 +85,7 @@ class SelfAttention(keras.layers.Layer):
         self.projection.build(input_shape)
         self.output_dense.build(input_shape)
 
-    def call(self, inputs, mask=None):
+    def call(self, inputs, mask=None, return_attention_scores=False):
         steps, width = ops.shape(inputs)[1], inputs.shape[-1]
         size = width // self.heads
         parts = ops.reshape(self.projection(inputs), (-1, steps, 3, self.heads, size))
@@ -98,8 +98,10 @@ class SelfAttention(keras.layers.Layer):
         if self.causal:
             step = ops.arange(steps)
             scores += forbid(step[:, None] < step, scores.dtype)
-        mixed = ops.transpose(ops.matmul(ops.softmax(scores), value), (0, 2, 1, 3))
-        return self.output_dense(ops.reshape(mixed, (-1, steps, width)))
+        scores = ops.softmax(scores)
+        mixed = ops.transpose(ops.matmul(scores, value), (0, 2, 1, 3))
+        answer = self.output_dense(ops.reshape(mixed, (-1, steps, width)))
+        return (answer, scores) if return_attention_scores else answer
 
     def get_config(self):
         return {**super().get_config(), "heads": self.heads, "causal": self.causal, "rotary": self.rotary}

@@ -52,7 +52,7 @@ class Goal:
     def __init__(self, index, place, loss, y=None, restores=False):
         self.index = index
         self.place, self.head, self.y, self.restores = place, head(place), y, restores
-        self.loss, self.name, self.kind = _read_loss(loss)
+        self.loss, self.name, self.kind = read_loss(loss)
         self.logits = bool(getattr(self.loss, "from_logits", False))
         self.shape = place.shape if place is not None else None
         self.units = self.shape[-1] if self.shape else place.width if place is not None else None
@@ -68,7 +68,7 @@ class Goal:
                        remedy=remedy or {})  # fmt: skip
 
 
-def _read_loss(loss):
+def read_loss(loss):
     if isinstance(loss, str):
         loss = keras.losses.get(loss)
     if isinstance(loss, keras.losses.Loss):

@@ -124,11 +124,11 @@ def _numbers(x) -> int:
 def _from_batches(name, source) -> Sample | None:
     form = "fixed"
     if hasattr(source, "element_spec"):
-        source, form = _without_shuffle(source)
+        source, form = without_shuffle(source)
         if source is None:
             return None
     xs, ys, names, rows, size, whole, weighted, batch = [], [], None, 0, 0, True, False, None
-    for count, given in enumerate(_batches(source)):
+    for count, given in enumerate(batches(source)):
         if count == MOST_BATCHES or rows >= MOST_ROWS or size >= _MOST_NUMBERS:
             whole = False
             break
@@ -147,7 +147,7 @@ def _from_batches(name, source) -> Sample | None:
     return Sample(name, x, names, y, x, y, whole, batch, weighted, form)
 
 
-def _batches(source):
+def batches(source):
     if isinstance(source, keras.utils.PyDataset):
         return (source[index] for index in range(len(source)))
     if type(source).__name__ == "DataLoader":
@@ -167,7 +167,7 @@ def _parts(x):
     return None, [array(part) for part in keras.tree.flatten(x)]
 
 
-def _without_shuffle(data):
+def without_shuffle(data):
     """A `tf.data.Dataset` as it would be without shuffling, and whether it is shuffled; None where it draws numbers or
     runs Python. To read one that shuffles would change the order in which `fit` sees it."""
     kinds = {type(part).__name__ for part in _lineage(data)}

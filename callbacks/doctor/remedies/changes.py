@@ -2,7 +2,7 @@
 
 A change is one of
 
-- an argument of the recipe, for a recipe's model;
+- an argument of the recipe, for a recipe's model, instead of the next two;
 - `"layer.argument"`, of a layer by name, such as `"dense.activation"`;
 - `trainable`, of all layers; `optimizer`, `learning_rate`, `clip_norm` or `loss`, of `compile`;
 - `epochs`, `batch_size`, `class_weight` or `shuffle`, of `fit`;
@@ -10,11 +10,48 @@ A change is one of
   `y="from 0"` (classes are numbered anew).
 """
 
+import contextlib
+import difflib
+
 import keras
 import numpy as np
 
+from ...layers import layers_of
+
 OF_FIT = ("epochs", "batch_size", "class_weight", "shuffle")
-OF_DATA = ("x", "y")
+OF_COMPILE = ("trainable", "optimizer", "learning_rate", "clip_norm", "loss")
+OF_DATA = {"x": ("standardized", "finite"), "y": ("standardized", "from 0")}
+
+
+def check_changes(model: keras.Model, changes: dict):
+    """Raises a ValueError where a change is nothing of this training, and names the nearest that is."""
+    recipe = getattr(model, "recipe", None)
+    if recipe:
+        known = [*recipe.get("arguments", ()), *recipe.get("training", ()), "seed"]
+        legal = OF_DATA | {"x": ("finite",)}  # a recipe scales by an argument, or by itself
+    else:
+        known = [f"{layer.name}.{name}" for layer in layers_of(model) for name in _arguments(layer)]
+        known, legal = [*known, *OF_COMPILE], OF_DATA
+    known += [*OF_FIT, *OF_DATA]
+    for name, value in changes.items():
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, 1)
+            meant = f" Did you mean {near[0]!r}?" if near else ""
+            there = ", ".join(one for one in known if "." not in one)
+            raise ValueError(
+                f"changes: {name!r} is nothing of this training.{meant} There are {there}"
+                + ("." if recipe else ", and the arguments of layers, such as 'dense.activation'.")
+            )
+        if name in legal and value not in legal[name]:
+            raise ValueError(f"changes: {name} can be {' or '.join(map(repr, legal[name]))}, got {value!r}")
+
+
+def _arguments(layer) -> set:
+    with contextlib.suppress(Exception):  # a layer of the user's own need not have a config
+        config = layer.get_config()
+        inner = config.get("layer")
+        return {*config, *(inner.get("config", ()) if isinstance(inner, dict) else ())}
+    return set()
 
 
 def grouped(changes: dict) -> list:

@@ -11,6 +11,7 @@ from ...fit import fit
 from ...report.splits import read
 from ...report.tasks import TASKS, in_one_form, predict, task_of
 from ...resume.state import random_state, set_random_state
+from ..preflight.losses import is_one_hot
 from .changes import OF_FIT, again, grouped
 from .prescriptions import highest_rate
 
@@ -102,7 +103,7 @@ class _Data:
         if self.judge is None and call["validation_split"] and "shuffle" not in changes:
             rows = int(len(self.x) * (1 - call["validation_split"]))
             self.judge = self.x[rows:], self.y[rows:]
-            self.x, self.y = self.x[:rows], self.y[:rows]
+            self._keep(slice(rows))
         if {"x", "y", "shuffle"} & {*changes}:
             self._change(changes)
         self.rows = read(self.judge if self.judge is not None else self._pair(), "given", 10_000)
@@ -121,7 +122,7 @@ class _Data:
         if changes.get("x") == "finite":
             fine = np.isfinite(self.x).reshape(len(self.x), -1).all(axis=1)
             fine &= True if self.y is None else np.isfinite(self.y).reshape(len(self.y), -1).all(axis=1)
-            self.x, self.y = self.x[fine], None if self.y is None else self.y[fine]
+            self._keep(fine)
         if changes.get("y") == "from 0":
             self.y = np.unique(self.y, return_inverse=True)[1].reshape(np.shape(self.y))
             if isinstance(self.judge, tuple):
@@ -132,17 +133,32 @@ class _Data:
             train, held = order[:rows], order[rows:]
             if len(held):
                 self.judge = self.x[held], self.y[held]
-            self.x, self.y = self.x[train], self.y[train]
+            self._keep(train)
+
+    def _keep(self, rows):
+        """Of the training data these rows alone."""
+        self.x, self.y = self.x[rows], None if self.y is None else self.y[rows]
+        if self.call["sample_weight"] is not None:
+            self.call = {**self.call, "sample_weight": np.asarray(self.call["sample_weight"])[rows]}
 
     def arguments(self, changes: dict) -> dict:
         names = ("batch_size", "epochs", "class_weight", "sample_weight", "shuffle", "steps_per_epoch")
         call = {name: self.call[name] for name in names} | changes
         if call["class_weight"] == "balanced":
-            classes, counts = np.unique(self.y, return_counts=True)
-            call["class_weight"] = {
-                int(one): len(self.y) / len(classes) / count for one, count in zip(classes, counts, strict=True)
-            }
+            call["class_weight"] = self._balanced()
         return call | {"x": self.x, "y": self.y, "validation_data": self.judge}
+
+    def _balanced(self) -> dict:
+        """Class -> its weight, by which each class counts alike."""
+        from sklearn.utils.class_weight import compute_class_weight
+
+        y = read(self._pair(), "given").y  # labels may come in batches with x
+        y = y.argmax(axis=-1) if np.ndim(y) == 2 and is_one_hot(y) else np.squeeze(y) if np.ndim(y) == 2 else y
+        if y is None or not hasattr(y, "ndim") or y.ndim != 1:
+            raise ValueError("class_weight='balanced' needs one class for each example")
+        classes = np.unique(y)
+        weights = compute_class_weight("balanced", classes=classes, y=y)
+        return dict(zip(classes.astype(int).tolist(), weights.tolist(), strict=True))
 
 
 def score(model, x, y) -> float:

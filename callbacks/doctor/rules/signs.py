@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from .course import LOOKS, lasting, learning
-from .findings import Finding
+from ..course import LOOKS, lasting, learning, thriving
+from ..findings import Finding
 
 #: AutoTrainer's bounds for a vanished gradient: that of the first layer, beside the last's and by itself.
 VANISHED_RATIO, VANISHED = 1e-3, 1e-4
@@ -13,8 +13,15 @@ VANISHED_RATIO, VANISHED = 1e-3, 1e-4
 EXPLODED_RATIO = 100
 #: AutoTrainer takes a layer for dying at 0.7 of its units.
 DEAD, SATURATED = 0.7, 0.7
+#: Steps after which units that began dead, but for a few, had the time to come to life.
+PATIENCE = 32
+#: A share of units that come to life between looks.
+RECOVERED = 0.02
 #: TheDeepChecker's range of a step beside the weights is 1e-4 to 1e-1; Adam's small rates lie below it and still learn.
 LARGE_UPDATE, SMALL_UPDATE = 1e-1, 1e-6
+#: Optimizers that divide by a mean of squares without correcting it, such as RMSprop, begin with steps three times as
+#: large; these looks are passed over.
+FIRST_STEPS = 8
 
 
 def not_finite(course):
@@ -79,14 +86,30 @@ def vanishing_gradient(course):
 def dead_units(course):
     for name, share, first in _lame(course, "dead", DEAD):
         born = first >= DEAD
+        if born and not _stays_dead(course, name):
+            continue
+        grave = "error" if share > 0.99 else "warning"
+        if thriving(course):
+            grave = "warning" if share > 0.99 else "note"
         yield Finding(
             "dead_units" if born else "dying_units",
             f"{share:.0%} of the units of {name!r} answer 0 to every example looked at"
             + (", as at the beginning." if born else f"; at the beginning {first:.0%} did."),
-            "error" if share > 0.99 else "warning", name, "kernel_initializer" if born else "learning_rate",
-            **course.now, evidence={"share": share, "first": first}, confidence=min(0.95, share),
+            grave, name, "kernel_initializer" if born else "learning_rate", **course.now,
+            evidence={"share": share, "first": first}, confidence=min(0.95, share),
             remedy=course.remedy(activation="gelu") if born else course.slower(),
         )  # fmt: skip
+
+
+def _stays_dead(course, name) -> bool:
+    """Whether what began dead is not sparse only, so that examples which are not looked at bring it to life."""
+    looks = [look for look in course.looks if look.updates][-LOOKS:]
+    if len(looks) < LOOKS or looks[-1].step < FIRST_STEPS:
+        return False
+    if max(look.updates.get(name, 0.0) for look in looks) < SMALL_UPDATE:
+        return True  # dead units get no gradient
+    recovers = looks[-1].units[name].dead < looks[0].units[name].dead - RECOVERED
+    return looks[-1].step >= PATIENCE and not recovers and not thriving(course)
 
 
 def saturated_units(course):
@@ -115,7 +138,7 @@ def _lame(course, kind, bound):
 
 
 def large_updates(course):
-    looks = [look for look in lasting(course) if look.updates]
+    looks = [look for look in course.looks if look.updates and look.step >= FIRST_STEPS][-LOOKS:]
     if len(looks) < LOOKS or learning(course):
         return
     sizes = [float(np.median(list(look.updates.values()))) for look in looks]

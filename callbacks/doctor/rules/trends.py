@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 
-from .course import LOOKS, lasting
-from .findings import Finding
+from ..course import LOOKS, lasting
+from ..findings import Finding
 
 #: A step of Adam moves each weight by about the rate: so much of the first epochs' fall shows that the rate is too low.
 SLOW_UPDATE = 1e-3
@@ -16,32 +16,33 @@ DIVERGED = 2.0
 FALL, GUESS = 0.02, 0.98
 #: A loss so many times that of a guess begins elsewhere, and may fall for long before it gets there.
 FAR = 3
+#: Two falls by this share of a guess' loss, the second larger: it begins slowly, as plain SGD does on embeddings.
+GAINING = 0.002
 #: The norm of a gradient that moves nothing.
 FLAT = 1e-6
-#: The epochs in a row that validation must get worse, and by how much in all of its best, or of how far it had fallen.
-WORSE_EPOCHS, WORSE = 3, 0.1
+#: The epochs that validation must be worse for, and by how much in all: of its best, and of what it had won on a guess.
+#: By a quarter of that, or by as much as is left of the loss, it is no small matter.
+WORSE_EPOCHS, WORSE, MUCH_WORSE = 3, 0.1, 0.25
 #: Oscillation: epochs looked at, turns among them, and the size of a swing beside the loss.
 SWING_EPOCHS, TURNS, SWING = 6, 4, 0.1
 #: What is left of the loss may swing; this beside the first one.
 FIRST_SWING = 0.05
 #: A loss that falls by this share an epoch when training ends could have fallen on.
 STILL_FALLING = 0.05
-#: Each fall by so much of a guess' loss: the training has hardly begun.
-FALLING_FAST = 0.05
-#: Above this share of a guess' loss, and with falls of that share which get no smaller, it has hardly begun either.
+#: Above this share of a guess' loss, and with falls of that share which get no smaller, a training has hardly begun.
 BEGUN, STEADY = 0.9, 0.005
-#: Pairwise distance of samples to that of the data, below which a generator repeats itself.
-COLLAPSED = 0.1
-#: Nats: a code that differs from the prior by less says nothing.
-EMPTY_CODE = 0.05
-#: The cross-entropy of a discriminator that is never deceived, real and made examples together.
-NEVER_DECEIVED = 0.05
+#: Above this share, and with falls of that share each, it was halfway.
+HALFWAY, FALLING_FAST = 1 / 3, 0.05
 
 
 def divergence(course):
     losses, looks = course.losses(), lasting(course)
-    grown = len(losses) >= LOOKS and min(losses[-2:]) > DIVERGED * min(losses)
-    far = looks and min(look.loss for look in looks) > DIVERGED * course.looks[0].loss and looks[-1].step > 30
+    # What is left of the loss may swing: twice of nearly nothing is nearly nothing.
+    grown = len(losses) >= LOOKS and min(losses[-2:]) > max(
+        DIVERGED * min(losses), min(losses) + FIRST_SWING * abs(losses[0])
+    )
+    first = course.looks[0].loss if looks else 0.0  # which may be negative
+    far = looks and min(look.loss for look in looks) > first + (DIVERGED - 1) * abs(first) and looks[-1].step > 30
     if course.game or not (grown or far or _stuck(course, losses, looks)):
         return
     if grown or far:
@@ -109,11 +110,16 @@ def no_learning(course):
             "warning", None, "learning_rate", **course.now, evidence=evidence, confidence=0.8,
             remedy=course.slower(0.1),
         )  # fmt: skip
-    elif fall < FALL:
+    elif fall < FALL and not _gaining(losses, course.guess):
         yield Finding(
             "no_learning", f"After {len(losses)} epochs the loss is {losses[-1]:.3g}; {beside}.", "error", None, None,
             **course.now, evidence=evidence, confidence=0.7, remedy=course.slower(),
         )  # fmt: skip
+
+
+def _gaining(losses, guess) -> bool:
+    moves = -np.diff(losses[-3:])
+    return bool(min(moves) > GAINING * guess and moves[-1] > moves[0])
 
 
 def overfitting(course):
@@ -122,54 +128,21 @@ def overfitting(course):
         return
     best = int(np.argmin(judged))
     since = judged[best:]
+    if len(since) <= WORSE_EPOCHS or since[-1] <= since[1] or train[-1] >= train[best]:
+        return  # noise has the first value after the best one above it too
+    lowest, lost = abs(judged[best]), float(np.mean(since[-2:])) - judged[best]
+    won = max(judged[0], course.guess or judged[0]) - judged[best]
     # Where little is left of the loss, a tenth of that is nothing.
-    much = WORSE * max(abs(judged[best]), judged[0] - judged[best])
-    rising = len(since) > WORSE_EPOCHS and np.mean(since[-2:]) > judged[best] + much
-    if rising and train[-1] < train[best]:
+    grave = lost > max(WORSE * lowest, min(lowest, MUCH_WORSE * won))
+    if lost > WORSE * max(lowest, won):
         yield Finding(
             "overfitting",
             f"Since epoch {best + 1} the validation loss has risen from {judged[best]:.3g} to {judged[-1]:.3g}, and "
             f"the training loss has fallen from {train[best]:.3g} to {train[-1]:.3g}.",
-            "warning", None, "dropout", **course.now, evidence={"best_epoch": best + 1, "val_loss": judged[-1]},
-            confidence=0.9, remedy=course.remedy(dropout=0.3, weight_decay=1e-3),
+            "warning" if grave else "note", None, "dropout", **course.now,
+            evidence={"best_epoch": best + 1, "val_loss": judged[-1]}, confidence=0.9 if grave else 0.5,
+            remedy=course.remedy(dropout=0.3, weight_decay=1e-3),
         )  # fmt: skip
-
-
-# ---- players and codes -----------------------------------------------------------------------------------------------
-
-
-def mode_collapse(course):
-    values = course.losses("diversity")
-    if len(values) >= 3 and max(values[-2:]) < COLLAPSED:
-        yield Finding(
-            "mode_collapse", f"Samples differ from each other {values[-1]:.0%} as much as the data do.", "error", None,
-            "learning_rate", **course.now, evidence={"diversity": values[-1]}, confidence=0.8,
-            remedy=course.slower(2) | course.remedy(loss="wgan_gp"),
-        )  # fmt: skip
-
-
-def strong_discriminator(course):
-    values = course.losses("discriminator_loss")
-    if course.settings.get("loss") == "non_saturating" and len(values) >= 3 and max(values[-3:]) < NEVER_DECEIVED:
-        yield Finding(
-            "strong_discriminator", f"Its loss is {values[-1]:.2g}; between equals it would be 1.39.", "warning", None,
-            "rate_ratio", **course.now, evidence={"discriminator_loss": values[-1]}, confidence=0.6,
-            remedy=course.remedy(rate_ratio=0.5, spectral_normalization=True),
-        )  # fmt: skip
-
-
-def posterior_collapse(course):
-    values = course.losses("kl")
-    if len(values) >= 2 and max(values[-2:]) < EMPTY_CODE:
-        beta = course.settings.get("beta")
-        yield Finding(
-            "posterior_collapse", f"The code differs from the prior by {values[-1]:.2g} nats.", "error", None, "beta",
-            **course.now, evidence={"kl": values[-1]}, confidence=0.9,
-            remedy={"beta": beta / 10} if beta else {},
-        )  # fmt: skip
-
-
-# ---- at the end ------------------------------------------------------------------------------------------------------
 
 
 def still_falling(course):
@@ -178,19 +151,24 @@ def still_falling(course):
     if course.ended != "complete" or course.game or len(losses) < 4:
         return
     falls = [(a - b) / abs(a) if a else 0.0 for a, b in itertools.pairwise(losses[-4:])]
-    moves, guess = -np.diff(losses[-4:]), course.guess
-    fast = guess is not None and min(moves) > FALLING_FAST * guess
-    begun = (
-        guess is not None and losses[-1] > BEGUN * guess and min(moves) > STEADY * guess and moves[-1] >= moves[0] / 2
-    )
-    if min(falls) > STILL_FALLING or begun:
+    # The validation loss alone may lag behind: batch normalization judges with averages of earlier steps.
+    early = all(_early(course.losses(one), course.guess) for one in {"loss", name})
+    if min(falls) > STILL_FALLING or early:
         yield Finding(
             "still_falling", f"In the last epochs {name} fell by {min(falls):.0%} or more each, to {losses[-1]:.3g}.",
-            "warning" if fast or begun else "note", None, "epochs", **course.now, evidence={"falls": falls},
-            confidence=0.8,
+            "warning" if early else "note", None, "epochs", **course.now, evidence={"falls": falls}, confidence=0.8,
         )  # fmt: skip
+
+
+def _early(losses, guess) -> bool:
+    """Whether a loss has hardly begun to fall, or is still halfway and falls fast."""
+    if not guess or len(losses) < 4:
+        return False
+    moves, left = -np.diff(losses[-4:]) / guess, losses[-1] / guess
+    begun = left > BEGUN and min(moves) > STEADY and moves[-1] >= moves[0] / 2
+    return bool(begun or (left > HALFWAY and min(moves) > FALLING_FAST))
 
 
 #: What is only a result where a cause is known; and what stands for itself.
 RESULTS = (divergence, oscillation, no_learning)
-RULES = (overfitting, mode_collapse, strong_discriminator, posterior_collapse, still_falling)
+RULES = (overfitting, still_falling)
