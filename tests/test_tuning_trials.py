@@ -30,6 +30,7 @@ def trained(model, data):
     return history, [np.array(variable.numpy()) for variable in model.variables]
 
 
+@pytest.mark.skipif(not TENSORFLOW, reason="on TensorFlow alone")
 @pytest.mark.parametrize(
     ("factory", "shape", "options"),
     [
@@ -53,14 +54,14 @@ def test_a_model_used_again_learns_as_a_new_one(factory, shape, options):
     assert second is first
     function = first.train_function
     again = trained(second, data.batched(32))
-    if TENSORFLOW:
-        assert second.train_function is function, "it was traced anew"
+    assert second.train_function is function, "it was traced anew"
     fresh = trained(factory(**arguments, learning_rate=0.01, seed=5), data.batched(32))
     assert again[0] == fresh[0]
     for one, other in zip(again[1], fresh[1], strict=True):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.skipif(not TENSORFLOW, reason="on TensorFlow alone")
 def test_other_networks_seeds_and_settings_are_made_anew():
     warm = WarmModels(recipes.mlp)
     sizes = {"input_shape": (4,), "outputs": 3}

@@ -60,7 +60,7 @@ def search(
     *A trial that fails* (an error, a loss that is not a number in any epoch, with `workers` also the end of its
     process, as when memory runs out) is recorded with its reason, and the search goes on.
 
-    *Models are used again* by trials that differ in nothing but the learning rate and the batch size, since tracing a
+    *Models are used again* on TensorFlow by trials that differ in learning rate and batch size alone, since tracing a
     small model takes longer than training it; the result is the same.
 
     Args:

@@ -50,7 +50,7 @@ def umlaut(watched) -> bool:
     rises = any(
         later > earlier and after < before
         for (earlier, later), (before, after) in zip(
-            itertools.pairwise(judged), itertools.pairwise(losses), strict=True
+            itertools.pairwise(judged), itertools.pairwise(losses), strict=False
         )
     )
     rate = p.options["rate"]

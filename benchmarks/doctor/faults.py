@@ -16,7 +16,7 @@ class Case:
 
     Attributes:
         name: Of the fault or variant.
-        tier: "B" injected, "C" a symptom of Zhang et al. (2024), "H" healthy.
+        tier: "A" real, "B" injected, "C" a symptom of Zhang et al. (2024), "D" modern, "H" healthy.
         changes: Of options; a function of the options before, or a dict.
         fits: Whether it is one for these options.
         categories: Any of them is right, for a fault.
@@ -74,7 +74,7 @@ def few(rows):
 
 def noisy(x, y, xv, yv):
     rng = np.random.default_rng(0)
-    flipped = rng.uniform(size=len(y)) < 0.25
+    flipped = rng.uniform(size=(len(y), *[1] * (y.ndim - 1))) < 0.25
     return x, np.where(flipped, rng.permutation(y), y), xv, yv
 
 
@@ -94,7 +94,19 @@ def classes(o):
 
 
 def binary(o):
+    return o["last"] == "sigmoid" and o["outputs"] == 1
+
+
+def multilabel(o):
+    return o["last"] == "sigmoid" and o["outputs"] > 1
+
+
+def yes_or_no(o):
     return o["last"] == "sigmoid"
+
+
+def one_class_each(o):
+    return classes(o) or binary(o)
 
 
 def regression(o):
@@ -107,7 +119,11 @@ def labelled(o):
 
 def plain(o):
     """Of layers with activations of their own."""
-    return o["body"] != "lstm"
+    return o["body"] not in ("lstm", "gru")
+
+
+def normalizable(o):
+    return plain(o) and o["body"] != "attention"
 
 
 def stacked(o):
@@ -115,7 +131,11 @@ def stacked(o):
 
 
 def numbers(o):
-    return o["body"] != "words"
+    return o["body"] not in ("words", "attention")
+
+
+def many(o):
+    return o["rows"] > 200
 
 
 def tabular(o):
@@ -138,11 +158,13 @@ SICK = [
     Case("no activations", "B", {"activation": "linear"}, lambda o: stacked(o) or o["data"] == "circles",
          ("activation",), ("hidden", "activation")),
     Case("softmax over one unit", "B", {"last": "softmax"}, binary, OUTPUT, ("last", "units", "activation")),
+    Case("softmax over labels that go together", "B", {"last": "softmax", "loss": "categorical_crossentropy"},
+         multilabel, OUTPUT, ("last", "activation", "loss")),
     Case("cross-entropy without softmax", "B", {"last": "linear"}, classes, OUTPUT, ("last", "activation")),
     Case("ReLU before cross-entropy", "B", {"last": "relu"}, labelled, OUTPUT, ("last", "activation")),
     Case("sigmoid for any number", "B", {"last": "sigmoid"}, regression, OUTPUT, ("last", "activation")),
     Case("ReLU for negative numbers", "B", {"last": "relu"}, regression, OUTPUT, ("last", "activation")),
-    Case("tanh before binary cross-entropy", "B", {"last": "tanh"}, binary, OUTPUT, ("last", "activation")),
+    Case("tanh before binary cross-entropy", "B", {"last": "tanh"}, yes_or_no, OUTPUT, ("last", "activation")),
     Case("squared error of class numbers", "B", {"loss": "mean_squared_error"}, classes, OUTPUT, ("last", "loss")),
     Case("classes from 1", "B", then(to_y(lambda y: y + 1)), labelled, ("labels", "loss"), ("y", "last")),
     Case("one-hot labels for class numbers", "B", lambda o: then(one_hot(o["outputs"]))(o), classes, ("labels", "loss"),
@@ -154,22 +176,22 @@ SICK = [
          ("data",), ("scale", "x")),
     Case("targets far off scale", "B", then(to_y(lambda y: y * 500 + 4000)), regression, ("labels", "loss", "data"),
          ("y", "last", "loss")),
-    Case("in order, then split", "B", lambda o: {"split": 0.3, **then(ordered)(o)}, labelled, ("data",),
+    Case("in order, then split", "B", lambda o: {"split": 0.3, **then(ordered)(o)}, one_class_each, ("data",),
          ("validation_split", "shuffle"), silent=True),
     Case("rows in both splits", "B", then(shared), lambda o: numbers(o) and o["data"] != "diabetes", ("data",),
          ("data",), silent=True),
-    Case("a rare class", "B", then(rare), labelled, ("data",), ("class_weight",), silent=True),
+    Case("a rare class", "B", then(rare), one_class_each, ("data",), ("class_weight",), silent=True),
     Case("nothing trainable", "B", lambda o: {"frozen": _weighted(o)}, lambda o: o["body"] == "dense",
          ("architecture",), ("trainable",)),
     Case("dropout of 0.95", "B", {"dropout": 0.95}, lambda o: True, ("regularization",), ("rate", "dropout")),
     Case("batch normalization of 2", "B", lambda o: {"batch": 2, "normalized": True, "epochs": 3},
-         lambda o: plain(o) and o["body"] not in ("words",), ("batch size",), ("batch_size",), silent=True),
+         lambda o: normalizable(o) and o["body"] != "words", ("batch size",), ("batch_size",), silent=True),
     Case("logits taken from a softmax", "B", lambda o: {"loss": keras.losses.SparseCategoricalCrossentropy(
         from_logits=True)}, classes, OUTPUT, ("from_logits", "last"), silent=True),
     Case("far too strong L2", "B", {"l2": 10.0}, plain, ("regularization",), ("hidden", "last", "kernel_regularizer")),
     Case("ended far too early", "B", lambda o: {"epochs": 4, "optimizer": "SGD", "rate": 0.05, "batch": 64},
-         lambda o: o["data"] in ("digits", "circles", "cancer", "friedman"), ("epochs", RATE),
-         ("epochs", "learning_rate")),
+         lambda o: o["data"] in ("digits", "circles", "cancer", "friedman", "tags", "prices", "shapes"),
+         ("epochs", RATE), ("epochs", "learning_rate")),
     Case("vanishing gradient", "C", lambda o: {"activation": "sigmoid", "depth": 9, "init": None},
          lambda o: tabular(o), ("activation",), ("hidden", "activation")),
     Case("vanishing gradient through tanh", "C", {"activation": "tanh", "depth": 9,
@@ -211,14 +233,14 @@ HEALTHY = [
     Case("one cycle", "H", {"schedule": one_cycle}),
     Case("slow warm-up", "H", {"schedule": slow_start, "epochs": 14}),
     Case("dropout, so validation is better", "H", {"dropout": 0.4, "epochs": 12}),
-    Case("batch normalization", "H", {"normalized": True}, plain),
+    Case("batch normalization", "H", {"normalized": True}, normalizable),
     Case("gelu", "H", {"activation": "gelu"}, plain),
     Case("tanh", "H", {"activation": "tanh"}, plain),
     Case("one hidden layer of sigmoids", "H", {"activation": "sigmoid", "depth": 1, "rate": 1e-2}, tabular),
     Case("logits", "H", lambda o: {"last": "linear", "loss": keras.losses.SparseCategoricalCrossentropy(
         from_logits=True)}, classes),
-    Case("logits of two classes", "H", lambda o: {"last": "linear", "loss": keras.losses.BinaryCrossentropy(
-        from_logits=True)}, binary),
+    Case("logits of yes or no", "H", lambda o: {"last": "linear", "loss": keras.losses.BinaryCrossentropy(
+        from_logits=True)}, yes_or_no),
     Case("label smoothing", "H", lambda o: {"loss": keras.losses.CategoricalCrossentropy(label_smoothing=0.2),
          **then(one_hot(o["outputs"]))(o)}, classes),
     Case("softplus for what is positive", "H", lambda o: {"last": "softplus", **then(to_y(lambda y: y - y.min() + 0.1)
@@ -226,14 +248,14 @@ HEALTHY = [
     Case("absolute error", "H", {"loss": "mean_absolute_error"}, regression),
     Case("sparse ReLUs", "H", {"bias": -0.4, "width": 48}, lambda o: plain(o) and o["activation"] == "relu"),
     Case("a frozen first layer", "H", {"frozen": ("hidden_0",), "width": 64}, lambda o: plain(o) and o["depth"] > 1),
-    Case("wide and small L2", "H", {"width": 96, "l2": 1e-4, "rate": 1e-3, "epochs": 10}, plain),
+    Case("wide and small L2", "H", lambda o: {"width": 4 * o["width"], "l2": 1e-4, "rate": 1e-3, "epochs": 10}, plain),
     Case("clipped", "H", {"clip": 1.0}),
-    Case("few rows", "H", lambda o: then(few(120))(o) | {"batch": 8, "epochs": 10}),
+    Case("few rows", "H", lambda o: then(few(120))(o) | {"batch": 8, "epochs": 10}, many),
     Case("imbalanced and weighted", "H", lambda o: {"class_weight": {0: 1.0, 1: 40.0}, "epochs": 12,
          **then(rare)(o)}, lambda o: binary(o) and o["data"] == "circles"),
     Case("noisy labels", "H", lambda o: then(noisy)(o), labelled),
     Case("bfloat16", "H", {"precision": "mixed_bfloat16"}, lambda o: o["body"] in ("dense", "conv")),
     Case("float16", "H", {"precision": "mixed_float16"}, lambda o: o["body"] == "dense"),
     Case("four steps at once", "H", {"steps": 4}),
-    Case("large batches", "H", {"batch": 128, "rate": 1e-2, "epochs": 14}),
+    Case("large batches", "H", {"batch": 128, "rate": 1e-2, "epochs": 14}, many),
 ]  # fmt: skip

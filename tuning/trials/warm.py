@@ -15,7 +15,7 @@ MODELS, VALUES = 8, 20_000_000
 class WarmModels:
     """Models by what they are made of; one that comes again is as it was when it was new.
 
-    Two trials share a model if they differ in nothing but the learning rate and the batch size.
+    Two trials share a model if they differ in nothing but the learning rate and the batch size. On TensorFlow alone.
     """
 
     def __init__(self, factory):
@@ -28,7 +28,7 @@ class WarmModels:
         held = self.held.pop(key, None)
         if held is None:
             model = self.factory(**arguments, seed=seed)
-            if not _rate_can_be_set(model.optimizer):
+            if not _can_be_renewed(model.optimizer):
                 return model
             held = Held(model)
             if held.size > VALUES:
@@ -41,13 +41,15 @@ class WarmModels:
         return held.model
 
 
-def _rate_can_be_set(optimizer):
-    """Whether its rate is no part of what is compiled. Several players have several optimizers, and a scaled loss has
-    one in another."""
-    if hasattr(optimizer, "optimizers") or hasattr(optimizer, "inner_optimizer"):
+def _can_be_renewed(optimizer):
+    """Whether the learning rate is no part of what is compiled, and a fit of a model that was fitted before reads the
+    data as that of a new one: on JAX and PyTorch the latter reads a batch more, and gets another order.
+    """
+    # Several players have several optimizers, and a scaled loss has one in another.
+    several = hasattr(optimizer, "optimizers") or hasattr(optimizer, "inner_optimizer")
+    if several or keras.backend.backend() != "tensorflow":
         return False
-    rate = optimizer._learning_rate
-    return isinstance(rate, keras.Variable) or (isinstance(rate, PlannedSchedule) and keras.backend.backend() != "jax")
+    return isinstance(optimizer._learning_rate, keras.Variable | PlannedSchedule)
 
 
 class Held:
