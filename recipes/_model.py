@@ -26,6 +26,9 @@ class Prepared:
             `data` and the `versions` of this package and Keras. It is saved with the model.
     """
 
+    #: Whether the number of steps in a call, once it is planned, stays as it is for data of as many steps or more.
+    keeps_steps = False
+
     @functools.wraps(keras.Model.compile)
     def compile(self, *args, steps_per_execution=1, **kwargs):
         # Keras has no "auto" for it: `fit` decides.
@@ -124,12 +127,12 @@ class Prepared:
     def plan_execution(self, steps):
         """Sets how many steps one call of the compiled function takes; whether that changed it."""
         before = self.steps_per_execution
-        if self.automatic_steps:
+        if self.automatic_steps and not (self.keeps_steps and 1 < before <= (steps or 1)):
             on_tensorflow = keras.backend.backend() == "tensorflow" and not self.run_eagerly
             quick = on_tensorflow and self.count_params() < 2e6 and not takes_single_steps(self)
             # Few enough for an epoch to have four calls, between which callbacks can act.
             self.steps_per_execution = max(1, min(32, (steps or 1) // 4)) if quick else 1
-        elif self.steps_per_execution > 1 and takes_single_steps(self):
+        elif not self.automatic_steps and self.steps_per_execution > 1 and takes_single_steps(self):
             raise ValueError(f"steps_per_execution={self.steps_per_execution}: over several devices Keras takes one.")
         return self.steps_per_execution != before
 

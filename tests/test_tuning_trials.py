@@ -43,19 +43,19 @@ def trained(model, data):
 )
 def test_a_model_used_again_learns_as_a_new_one(factory, shape, options):
     rng = np.random.default_rng(0)
-    x = rng.uniform(size=(96, *shape)).astype("float32")
+    x = rng.uniform(size=(320, *shape)).astype("float32")
     x = (x * 255).astype("uint8") if len(shape) == 3 else x
-    data = recipes.data.load((x, rng.integers(0, 3, 96)), task="multiclass", validation=0.2, test=0, batch_size=32)
+    data = recipes.data.load((x, rng.integers(0, 3, 320)), task="multiclass", validation=0.2, test=0, batch_size=32)
     arguments = factory.recipe.sizes(data) | options
     warm = WarmModels(factory)
-    first = warm.model(arguments | {"learning_rate": 0.03}, 32, seed=5)
+    first = warm.model(arguments | {"learning_rate": 0.03}, seed=5)
     trained(first, data)
-    second = warm.model(arguments | {"learning_rate": 0.01}, 32, seed=5)
+    second = warm.model(arguments | {"learning_rate": 0.01}, seed=5)
     assert second is first
     function = first.train_function
-    again = trained(second, data.batched(32))
+    again = trained(second, data.batched(16))
     assert second.train_function is function, "it was traced anew"
-    fresh = trained(factory(**arguments, learning_rate=0.01, seed=5), data.batched(32))
+    fresh = trained(factory(**arguments, learning_rate=0.01, seed=5), data.batched(16))
     assert again[0] == fresh[0]
     for one, other in zip(again[1], fresh[1], strict=True):
         np.testing.assert_array_equal(one, other)
@@ -65,11 +65,11 @@ def test_a_model_used_again_learns_as_a_new_one(factory, shape, options):
 def test_other_networks_seeds_and_settings_are_made_anew():
     warm = WarmModels(recipes.mlp)
     sizes = {"input_shape": (4,), "outputs": 3}
-    one = warm.model(sizes | {"width": 8}, 32, 0)
-    assert warm.model(sizes | {"width": 16}, 32, 0) is not one
-    assert warm.model(sizes | {"width": 8}, 32, 1) is not one
-    assert warm.model(sizes | {"width": 8, "clip_norm": 1.0}, 32, 0) is not one
-    assert warm.model(sizes | {"width": 8}, 32, 0) is one
+    one = warm.model(sizes | {"width": 8}, 0)
+    assert warm.model(sizes | {"width": 16}, 0) is not one
+    assert warm.model(sizes | {"width": 8}, 1) is not one
+    assert warm.model(sizes | {"width": 8, "clip_norm": 1.0}, 0) is not one
+    assert warm.model(sizes | {"width": 8}, 0) is one
 
 
 # ---- trials that end early -------------------------------------------------------------------------------------------

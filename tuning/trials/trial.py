@@ -140,7 +140,7 @@ class Trials:
                 model = recipes.load(model_path(job.folder, job.goes_on), allow=recipes.saving.registered())
             else:
                 sizes = plan.factory.recipe.sizes(data)
-                model = self.warm.model(sizes | arguments, job.values["batch_size"], plan.seed + execution)
+                model = self.warm.model(sizes | arguments, plan.seed + execution)
             history = model.fit(
                 data.train, validation_data=data.validation, epochs=job.epochs,
                 initial_epoch=job.initial_epoch if goes_on else 0, callbacks=chosen, verbose=0,

@@ -21,7 +21,7 @@ class WarmModels:
     def __init__(self, factory):
         self.factory, self.held = factory, OrderedDict()
 
-    def model(self, arguments, batch_size, seed):
+    def model(self, arguments, seed):
         """`factory(**arguments, seed=seed)`, new or as new."""
         structure = {name: value for name, value in arguments.items() if name != "learning_rate"}
         key = repr((sorted(structure.items()), seed))
@@ -57,6 +57,7 @@ class Held:
 
     def __init__(self, model):
         self.model = model
+        model.keeps_steps = True  # or it would be traced anew for another batch size
         model.optimizer.build(model.trainable_variables)
         groups = variables_of(model)
         variables = [*groups["model"], *groups["optimizer"]]
