@@ -1,7 +1,10 @@
 """The contract around recipes: registry, signatures, help, and what `@recipe` refuses."""
 
 import inspect
+import os
 import pydoc
+import subprocess
+import sys
 from typing import Annotated
 
 import keras
@@ -21,6 +24,14 @@ def test_names_and_nearest_names():
         recipes.get("resnt")
     with pytest.raises(ValueError, match="'images'"):
         recipes.list("imagse")
+
+
+def test_onednn_is_on_where_nobody_has_said_otherwise():
+    code = "import os; from keras_cookbook import recipes; print(os.environ['TF_ENABLE_ONEDNN_OPTS'])"
+    unset = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}
+    run = subprocess.run([sys.executable, "-c", code], env=unset, capture_output=True, text=True, check=True)
+    assert run.stdout.split()[-1] == "1"
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"]
 
 
 def test_a_duplicate_raises():
