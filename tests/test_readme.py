@@ -43,7 +43,7 @@ def test_every_command_is_understood():
     for command, *words in commands():
         if command in ("show", "train", "tune", "copy"):
             recipe = recipes.get(words[0]).recipe
-            known = [*tunable(recipe), *DATA_OPTIONS, "algorithm", "max_trials"]
+            known = [*tunable(recipe), *DATA_OPTIONS, "algorithm", "max_trials", "workers"]
             parse([word for word in words[1:] if "=" in word], known)
 
 

@@ -146,7 +146,7 @@ class Search:
         """The result that an earlier search left in its folder."""
         values = json.loads((Path(folder) / "search.json").read_text(encoding="utf-8"))
         for trial in values.get("trials", ()):
-            trial["curve"] = trial["curve"] and [float(score) for score in trial["curve"]]  # "NaN" among them
+            trial["curve"] = [float(score) for score in trial.get("curve") or ()]  # "NaN" among them
         return cls(**{**values, "folder": Path(folder)})
 
     def __repr__(self):
