@@ -55,7 +55,8 @@ def search(
 
     *Interrupted* at any moment, by Control-C or a kill, the same command with the same `folder` goes on: no trial that
     ended is lost or run again, and the one that ran continues where its training last saved itself. With one worker
-    the leaderboard is that of a search that was never interrupted (of "hyperband" nearly so). With larger limits a search that has ended goes on.
+    the leaderboard is that of a search that was never interrupted (of "hyperband" nearly so). With larger limits a
+    search that has ended goes on.
 
     *A trial that fails* (an error, a loss that is not a number in any epoch, with `workers` also the end of its
     process, as when memory runs out) is recorded with its reason, and the search goes on.
