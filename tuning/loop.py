@@ -66,7 +66,7 @@ class Loop:
     def epochs_left(self):
         if self.limits["max_epochs"] is None:
             return None
-        running = sum(record["budget"] for record in self.found.running)
+        running = sum(record["last_epoch"] - record["initial_epoch"] for record in self.found.running)
         return self.limits["max_epochs"] - running - sum(record["epochs"] or 0 for record in self.found.trials)
 
     def spent(self):
@@ -102,7 +102,7 @@ class Loop:
             last = min(last, first + left)
         record = {
             "trial": number, "status": "running", "values": values, "message": "",
-            "goes_on": halving.get("trial_id"), "initial_epoch": first, "last_epoch": last, "budget": last - first,
+            "goes_on": halving.get("trial_id"), "initial_epoch": first, "last_epoch": last,
             "halving": bool(halving), "ended_before": len(found.trials),
         }  # fmt: skip
         found.running.append(record)
@@ -162,18 +162,21 @@ class Loop:
     def settle(self, last=False):
         """Brings the files to what `search.json` says; it may be done again after a kill at any moment."""
         found = self.found
-        for record in found.trials:
-            shutil.rmtree(Job(record["trial"], {}, found.folder, 0).own_folder, ignore_errors=True)
+        running = {record["trial"] for record in found.running}
+        for folder in (found.folder / "trials").glob("*"):
+            if folder.name not in map(str, running):
+                shutil.rmtree(folder, ignore_errors=True)
         kept = found.ranked[: self.keep]
         if kept:
             put_in_place(model_path(found.folder, kept[0]["trial"]), found.best_path)
         wanted = {record["trial"] for record in kept[last and self.keep == 1 :]}
-        wanted |= {record["trial"] for record in found.running}
+        wanted |= running
         if not last:  # others may go on with them
             gone_on = {record["goes_on"] for record in found.trials}
             wanted |= {record["trial"] for record in found.trials if record["halving"]} - gone_on
+        wanted = {model_path(found.folder, number) for number in wanted}
         for path in found.folder.glob("trial-*.keras"):
-            if path not in {model_path(found.folder, number) for number in wanted}:
+            if path not in wanted:
                 path.unlink(missing_ok=True)
         if last:
             shutil.rmtree(found.folder / "trials", ignore_errors=True)

@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-import numpy as np
-
 from keras_cookbook import recipes
 from keras_cookbook.callbacks.checkpoint import strict
+from keras_cookbook.callbacks.report import splits
+from keras_cookbook.callbacks.report.facts import fingerprint
 from keras_cookbook.recipes._heads import HEADS, default_objective
 from keras_cookbook.recipes._kinds import Choice, Integer, Real, nearest
 
@@ -138,7 +138,7 @@ def search(
     earlier = check_warm_start(warm_start, algorithm, oracle.objective)
 
     settings = {
-        "recipe": entry.name, "data": [data.name, data.seed, data.sizes, fingerprint(data)], "algorithm": algorithm,
+        "recipe": entry.name, "data": [data.name, data.seed, data.sizes, fingerprint_of(data)], "algorithm": algorithm,
         "objective": oracle.objective.name, "patience": patience, "pruning": pruning, "doctor": doctor, "seed": seed,
         "executions_per_trial": executions_per_trial, "fixed": fixed, "warm_start": len(earlier),
         "searched": {name: repr(argument) for name, argument in searched.items()},
@@ -180,16 +180,13 @@ def gone_on_with(found):
     return earlier
 
 
-def fingerprint(data):
-    """A number that changes with the first examples; 0 for those that are read from disk."""
+def fingerprint_of(data):
+    """That of the training rows; None where they are read from disk."""
     try:
-        x, y = data.arrays("train")
+        data.arrays("train")
     except ValueError:
-        return 0
-    import pandas as pd
-
-    first = np.concatenate([np.asarray(part[:100]).reshape(-1).astype(str) for part in (x, y)])
-    return int(pd.util.hash_array(first.astype(object)).sum() % 2**53)
+        return None
+    return fingerprint(splits.read(data, "train"))
 
 
 def check_warm_start(warm_start, algorithm, objective):

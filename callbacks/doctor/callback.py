@@ -191,7 +191,7 @@ class TrainingDoctor(Looking):
             f"The loss of step {look.step} or one before it is not finite; that of the examples looked at is.",
             "error", None, "x", **self.course.now, confidence=0.9,
         )  # fmt: skip
-        self._take(prescribed(map(self._traced, self._fresh([bad])), self.model, self._call))
+        self._tell_of([bad])
 
     def _note_rate(self):
         for optimizer in inner_optimizers(self.model)[:1]:
@@ -199,8 +199,11 @@ class TrainingDoctor(Looking):
 
     def _judge(self) -> list[Finding]:
         found = diagnose(self.course)
-        self._take(prescribed(map(self._traced, self._fresh(found)), self.model, self._call))
+        self._tell_of(found)
         return found
+
+    def _tell_of(self, findings):
+        self._take(prescribed(map(self._traced, self._fresh(findings)), self.model, self._call))
 
     def _fresh(self, findings) -> list[Finding]:
         return [finding for finding in findings if _grave(finding) > self._known.get(_key(finding), -1)]

@@ -136,14 +136,15 @@ class Trials:
         with scope(plan.strategy):
             # A search that ended has no files left to go on with: then from the beginning.
             goes_on = job.goes_on and model_path(job.folder, job.goes_on).exists()
+            first = job.initial_epoch if goes_on else 0
             if goes_on:
                 model = recipes.load(model_path(job.folder, job.goes_on), allow=recipes.saving.registered())
             else:
                 sizes = plan.factory.recipe.sizes(data)
                 model = self.warm.model(sizes | arguments, plan.seed + execution)
             history = model.fit(
-                data.train, validation_data=data.validation, epochs=job.epochs,
-                initial_epoch=job.initial_epoch if goes_on else 0, callbacks=chosen, verbose=0,
+                data.train, validation_data=data.validation, epochs=job.epochs, initial_epoch=first,
+                callbacks=chosen, verbose=0,
             ).history  # fmt: skip
         curve = history.get(plan.objective)
         if curve is None:
@@ -158,7 +159,7 @@ class Trials:
             "score": float(curve[best]),
             "logs": {key: float(series[best]) for key, series in history.items() if len(series) == len(curve)},
             "curve": [float(score) for score in curve],
-            "best_epoch": (job.initial_epoch if goes_on else 0) + best + 1,
+            "best_epoch": first + best + 1,
             "epochs": len(curve),
             "parameters": model.count_params(),
             "message": next((stop.reason for stop in stops if stop.reason), ""),

@@ -58,7 +58,7 @@ class Held:
     def __init__(self, model):
         self.model = model
         model.keeps_steps = True  # or it would be traced anew for another batch size
-        model.optimizer.build(model.trainable_variables)
+        model.build_optimizer_variables()
         groups = variables_of(model)
         variables = [*groups["model"], *groups["optimizer"]]
         self.values = [(variable, np.array(variable.numpy())) for variable in variables]

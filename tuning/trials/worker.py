@@ -9,6 +9,7 @@ writes the number of each process that it began, and of each that ended with its
 
 import os
 import pickle
+import queue
 import sys
 import threading
 from multiprocessing.connection import Client
@@ -18,7 +19,7 @@ def work(address, key, number):
     """Serves one search until it hangs up."""
     connection = Client(address, authkey=key)
     connection.send_bytes(pickle.dumps((number, os.getpid())))
-    stop, ready, jobs = threading.Event(), threading.Semaphore(0), []
+    stop, jobs = threading.Event(), queue.SimpleQueue()
 
     def listen():
         try:
@@ -27,8 +28,7 @@ def work(address, key, number):
                     stop.set()
                 else:
                     stop.clear()
-                    jobs.append(message)
-                    ready.release()
+                    jobs.put(message)
         except (EOFError, OSError):
             pass
         os._exit(0)  # the search is gone, or wants no more: nothing here is worth waiting for
@@ -36,16 +36,15 @@ def work(address, key, number):
     from .trial import Trials, cause
 
     threading.Thread(target=listen, daemon=True).start()
-    ready.acquire()
-    trials = Trials(jobs.pop(0), lambda *done: send("epoch", done), stop.is_set)
+    trials = Trials(jobs.get(), lambda *done: send("epoch", done), stop.is_set)
 
     def send(*message):
         connection.send_bytes(pickle.dumps(message))
 
     while True:
-        ready.acquire()
+        job = jobs.get()
         try:
-            outcome = trials.run(jobs.pop(0))
+            outcome = trials.run(job)
         except Exception as error:
             send("failed", cause(error), memory())
         else:
