@@ -221,7 +221,8 @@ def version():
 
 @contextlib.contextmanager
 def seeded(seed):
-    """Keras draws the seeds of initialisers and dropout from Python's generator: seeded here, and then as it was."""
+    """Keras draws the seeds of initialisers and dropout from Python's generator: seeded here, and then as it was.
+    None seeds it anew from the system's."""
     state = random.getstate()
     random.seed(seed)
     try:

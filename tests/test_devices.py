@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from keras_cookbook import callbacks, recipes, tuning
+from keras_cookbook.callbacks.resume.signals import Agreement, Signals
 from keras_cookbook.recipes.devices import spread
 
 BACKEND = keras.backend.backend()
@@ -374,8 +376,8 @@ np.savez(f"{folder}/{index}.npz", *model.get_weights())
 """
 
 
-def killed_and_continued(tmp_path, kind, processes, epochs=8):
-    """Trains without an interrupt, and with a SIGKILL of the first process once it has logged two epochs."""
+def killed_and_continued(tmp_path, kind, processes, epochs=8, sent=signal.SIGKILL, to=0):
+    """Trains without an interrupt, and with a signal to one process once two epochs are logged."""
     code = RESUMED.replace("EPOCHS", str(epochs))
 
     def run(folder):
@@ -390,10 +392,13 @@ def killed_and_continued(tmp_path, kind, processes, epochs=8):
     while not log.exists() or len(lines(log)) < 2:
         assert running[0].poll() is None, running[0].communicate()[0][-2000:]
         time.sleep(0.01)
-    running[0].send_signal(signal.SIGKILL)
+    running[to].send_signal(sent)
     for process in running:
-        process.kill()
-        process.communicate()
+        if sent == signal.SIGKILL:  # the others would wait for this one
+            process.kill()
+        told = process.communicate(timeout=120)[0]
+        assert sent == signal.SIGKILL or "the same command continues there" in told, told[-2000:]
+        assert process.returncode in (-sent, 128 + sent)
     assert not (broken / "0.npz").exists(), "it was over before it was killed"
     printed = finish(*run(broken))
     assert all("The training continues at epoch" in text for text in printed)
@@ -412,6 +417,38 @@ def killed_and_continued(tmp_path, kind, processes, epochs=8):
 @pytest.mark.parametrize(("kind", "processes"), [("data", 1), ("workers", 2)])
 def test_a_killed_training_on_several_devices_continues_exactly(tmp_path, kind, processes):
     killed_and_continued(tmp_path, kind, processes)
+
+
+@on_tensorflow
+@pytest.mark.slow
+@pytest.mark.parametrize("to", [0, 1])
+def test_a_signal_to_one_of_two_processes_lets_both_save_and_leave(tmp_path, to):
+    killed_and_continued(tmp_path, "workers", 2, epochs=40, sent=signal.SIGTERM, to=to)
+
+
+def test_processes_leave_before_the_same_batch(tmp_path):
+    """Of two that take turns at random, within a batch of each other, as those that add up gradients are."""
+    rng = random.Random(0)
+    for trial in range(50):
+        (tmp_path / "leave.txt").write_text(f"{rng.randrange(1, 6)} 15")  # of an earlier training
+        both = [Agreement(tmp_path, Signals()) for _ in range(2)]
+        left, heard = [None, None], {rng.randrange(2), rng.randrange(2)}
+        asked, at = [0, 0], {who: rng.randrange(1, 20) for who in heard}
+        if rng.random() < 0.5:
+            both[1].reached()  # the second may begin before the first has tidied up
+            asked[1] = 1
+        both[0].forget()
+        while None in left:
+            able = [who for who in range(2) if left[who] is None and asked[who] <= asked[1 - who]]
+            assert able, f"one waits for the other, in trial {trial}"
+            who = rng.choice(able)
+            if who in heard and asked[who] >= at[who]:
+                both[who].signals.came = both[who].signals.came or (signal.SIGTERM, None)
+            if both[who].reached():
+                left[who] = asked[who]
+            asked[who] += 1
+        assert left[0] == left[1] >= min(at.values())
+        assert all(each.signals.came[0] == signal.SIGTERM for each in both)
 
 
 @on_jax

@@ -12,7 +12,7 @@ import search_to_kill
 
 from keras_cookbook import recipes, tuning
 
-ALGORITHMS = ("random", "bayesian", "halving")
+ALGORITHMS = ("random", "bayesian", "hyperband", "halving")
 
 
 def forked():

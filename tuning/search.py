@@ -55,7 +55,7 @@ def search(
 
     *Interrupted* at any moment, by Control-C or a kill, the same command with the same `folder` goes on: no trial that
     ended is lost or run again, and the one that ran continues where its training last saved itself. With one worker
-    the leaderboard is that of a search that was never interrupted (of "hyperband" nearly so). With larger limits a
+    the leaderboard is that of a search that was never interrupted. With larger limits a
     search that has ended goes on.
 
     *A trial that fails* (an error, a loss that is not a number in any epoch, with `workers` also the end of its
@@ -84,7 +84,8 @@ def search(
         doctor: whether a `TrainingDoctor` watches, and a trial in which it finds an error ends with that as its reason.
         executions_per_trial: trainings of each trial, with seeds of their own; their mean is its score.
         workers: the number of processes that run trials at once, each with its share of the cores and the GPUs; None
-            runs them in this one. A crash, or memory that is not given back, then ends with its process.
+            runs them in this one. A crash, or memory that is not given back, then ends with its process. The address of
+            a Dask scheduler, such as "tcp://127.0.0.1:8786", runs them on all of its workers, on several machines.
         seed: seeds the algorithm and every model: the same seed, the same search.
         strategy: over which devices a trial is spread: a kind of `recipes.distribution` ("auto", "one", "data", "tpu"),
             what it returns, or a `tf.distribute` or `keras.distribution` object. With `workers`, a kind.
@@ -105,7 +106,7 @@ def search(
             that holds another search.
         RuntimeError: if ten trials in a row fail for the same reason, with that reason; or if an interrupted search
             cannot go on, since another version of the algorithm is installed.
-        ImportError: for "tpe" without Optuna, for `tensorboard` without TensorBoard.
+        ImportError: for "tpe" without Optuna, for `tensorboard` without TensorBoard, for an address without Dask.
 
     >>> from keras_cookbook import recipes, tuning
     >>> found = tuning.search(recipes.mlp, "iris", max_trials=1, epochs=1, width=[8, 16], progress=False)
@@ -117,7 +118,8 @@ def search(
         raise ValueError(f"recipe must be a recipe, such as recipes.mlp, or the name of one, not {recipe!r}.")
     entry = factory.recipe
     limits = {"max_trials": max_trials, "max_hours": max_hours, "max_epochs": max_epochs, "target": target}
-    check_numbers(**limits, patience=patience, seed=seed, executions_per_trial=executions_per_trial, workers=workers,
+    processes = None if isinstance(workers, str) else workers
+    check_numbers(**limits, patience=patience, seed=seed, executions_per_trial=executions_per_trial, workers=processes,
                   keep=keep)  # fmt: skip
     check_words(pruning, doctor, tensorboard)
     if algorithm == "halving":
@@ -156,7 +158,7 @@ def search(
     )  # fmt: skip
     hparams = HParams(found) if tensorboard else None
     display = Display(found, max_trials, searched, progress)
-    where = Workers(plan, display.epoch, workers, folder) if workers else Here(plan, display.epoch)
+    where = place_of(workers, plan, display.epoch, folder)
     folder.mkdir(parents=True, exist_ok=True)
     with display, where:
         Loop(found, proposals, where, limits, keep, display, hparams).run()
@@ -178,6 +180,17 @@ def gone_on_with(found):
                 f"{name}={value}. Give another folder, or the same arguments to go on with it."
             )
     return earlier
+
+
+def place_of(workers, plan, observe, folder):
+    """What runs the trials."""
+    if not isinstance(workers, str):
+        return Workers(plan, observe, workers, folder) if workers else Here(plan, observe)
+    try:
+        from .trials.hosts import Hosts
+    except ImportError as error:
+        raise ImportError(f"workers={workers!r} needs Dask: pip install keras-cookbook[dask] ({error})") from None
+    return Hosts(plan, observe, workers, folder)
 
 
 def fingerprint_of(data):

@@ -14,7 +14,7 @@ from ..workers import is_chief, together
 from .data import TrainingData
 from .generations import Generations, Writer
 from .settings import compare, settings_of
-from .signals import Signals
+from .signals import Agreement, Signals
 from .skip import Skip
 from .state import CallbackStates, assign, pack, random_state, set_random_state, unpack, values_of, variables_of
 
@@ -54,7 +54,8 @@ class Resume(kc.Callback):
 
     *Several devices* of one process are one training, on the same number of them. Several processes (TF_CONFIG) must
     share the folder, to which the first one writes. They save at the ends of epochs and each `every_steps`, and not by
-    their clocks; a signal ends them at once, and the same command, run again in all, continues at the last state.
+    their clocks. A signal to any of them lets all save before the same batch and then do what the signal does; one
+    that comes while validation runs waits until it ends. The same command, run again in all, continues there.
 
     The state of a callback is what its `get_state()` returns, plain values and arrays, and `set_state(state)` takes;
     without these methods, its attributes of plain values and arrays that have changed.
@@ -119,12 +120,13 @@ class Resume(kc.Callback):
         self._steps = self._saved_steps = 0
         self._wanted, self._saved_at, self._stall = False, time.monotonic(), 0.0
         self._together = together()
+        self._agreement = Agreement(self.folder, self._signals)
         if is_chief():
             self._writer.generations.prepare()
+            self._agreement.forget()
         if self._goal:
             self._continue(model)
-        if not self._together:
-            self._signals.take()
+        self._signals.take()
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
@@ -143,7 +145,7 @@ class Resume(kc.Callback):
                     self._leave()
                 return
             self._arrive()
-        if self._signals.came:
+        if self._agreement.reached() if self._together else self._signals.came:
             self._save(batch, wait=True)
             self._leave(f"before epoch {self._epoch + 1}, batch {batch + 1}; the same command continues there")
         if self._is_due(batch):
@@ -151,7 +153,7 @@ class Resume(kc.Callback):
         self._steps += self._model.steps_per_execution
 
     def on_test_batch_begin(self, batch, logs=None):
-        if self._states is not None and self._signals.came:
+        if self._states is not None and self._signals.came and not self._together:
             self._leave()
 
     def on_train_end(self, logs=None):

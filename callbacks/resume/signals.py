@@ -2,6 +2,9 @@
 
 import signal
 import threading
+from pathlib import Path
+
+from ..checkpoint import _replacing
 
 _NUMBERS = (signal.SIGTERM, signal.SIGINT)
 
@@ -31,7 +34,7 @@ class Signals:
     def act(self):
         """Does what the signal would have done without this object; at the latest, ends Python in order."""
         number, frame = self.came
-        before = self._before[number]
+        before = self._before.get(number)
         if callable(before):
             before(number, frame)
         raise SystemExit(128 + number)
@@ -39,3 +42,37 @@ class Signals:
     def _note(self, number, frame):
         self.came = number, frame
         self.release()  # a second one acts at once
+
+
+class Agreement:
+    """The batch before which several processes that train together leave, when a signal came to one of them or more.
+
+    Who hears a signal writes to their common folder, before it takes part in a batch, that all leave before the next
+    one. No other has done with this batch by then, since a batch ends for all at once; so that all read it in time.
+
+    Args:
+        folder: The common one.
+        signals: Those of this process.
+    """
+
+    def __init__(self, folder: Path, signals: Signals):
+        self.path, self.signals, self.batches = folder / "leave.txt", signals, 0
+
+    def forget(self):
+        """What an earlier training left; the process that writes does it before its first batch."""
+        self.path.unlink(missing_ok=True)
+
+    def reached(self) -> bool:
+        """Whether to leave before the batch that begins; asked once for each."""
+        batch, self.batches = self.batches, self.batches + 1
+        try:
+            agreed, number = map(int, self.path.read_text().split())
+        except FileNotFoundError:
+            if self.signals.came:
+                with _replacing(self.path, "the batch to leave at") as unfinished:
+                    unfinished.write_text(f"{batch + 1} {int(self.signals.came[0])}")
+            return False
+        if batch < agreed:
+            return False
+        self.signals.came = self.signals.came or (number, None)
+        return True

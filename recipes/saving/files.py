@@ -8,7 +8,7 @@ from pathlib import Path
 
 import keras
 
-from .._contract import version
+from .._contract import seeded, version
 from .archive import check_content, check_file, check_place, digest_of
 from .refusal import RefusedFile, printable
 
@@ -57,7 +57,8 @@ def load(path, sha256=None, *, allow=(), compile=True):
         compile: whether the model is compiled as it was when it was saved.
 
     Returns:
-        The Keras model. A model that a recipe made knows its record, `model.recipe`.
+        The Keras model. A model that a recipe made knows its record, `model.recipe`, and goes on from its seed: fitted
+        further, it draws the same dropout each time it is loaded.
 
     Raises:
         RefusedFile: the file is not safe or not whole; a `ValueError` whose `reason` says why in a word or two.
@@ -71,7 +72,8 @@ def load(path, sha256=None, *, allow=(), compile=True):
         shutil.copyfile(path, copy)
         found = check_content(copy, path, sha256, allow)
         try:
-            model = keras.saving.load_model(copy, found.custom_objects, compile=compile, safe_mode=True)
+            with seeded(seed_of(found)):
+                model = keras.saving.load_model(copy, found.custom_objects, compile=compile, safe_mode=True)
         except (OSError, MemoryError):
             raise
         except Exception as error:
@@ -89,6 +91,12 @@ def registered():
     file that the same program has written."""
     modules = {getattr(thing, "__module__", None) for thing in keras.saving.get_custom_objects().values()}
     return tuple(sorted(name for name in modules - {None, "builtins"} if name in sys.modules))
+
+
+def seed_of(found):
+    """The seed of the recipe whose model this is; one drawn at random where there is none."""
+    seed = (found.recipe or {}).get("seed")
+    return seed if isinstance(seed, int) else None
 
 
 def versions(found):

@@ -96,15 +96,7 @@ class Workers:
     """
 
     def __init__(self, plan, observe, count, folder):
-        import cloudpickle  # functions and classes of a script have no module to be imported from
-
-        try:
-            self.plan = cloudpickle.dumps(plan)
-        except Exception as error:
-            raise ValueError(
-                "with workers= the recipe, the data and the callbacks are sent to other processes, and one of them "
-                f"cannot be: {type(error).__name__}: {error}"
-            ) from error
+        self.plan = pickled(plan)
         self.observe, self.count, self.folder = observe, count, Path(folder)
         self.workers = [None] * count
         self.events, self.processes, self.statuses = queue.Queue(), [], {}
@@ -256,6 +248,19 @@ class Workers:
         if status is not None and status < 0:
             return f"signal {signal.Signals(-status).name}"
         return f"status {status}; {self.log.name} may say why"
+
+
+def pickled(plan):
+    """A plan as bytes; a ValueError if it cannot be sent to other processes."""
+    import cloudpickle  # functions and classes of a script have no module to be imported from
+
+    try:
+        return cloudpickle.dumps(plan)
+    except Exception as error:
+        raise ValueError(
+            "with workers= the recipe, the data and the callbacks are sent to other processes, and one of them "
+            f"cannot be: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _signal(pid, number):
