@@ -47,12 +47,12 @@ class Side:
     Args:
         make: a function of a script in this folder; it is called there, and returns a function that does the work once
             and returns the seconds it took, or None if those of the whole call count.
-        backend: the Keras backend there.
+        backend: the Keras backend there; by default that of the environment variable KERAS_BACKEND, or TensorFlow.
         fresh: whether each call has a new process.
         **arguments: what `make` is called with, plain values.
     """
 
-    def __init__(self, make, backend="tensorflow", fresh=False, **arguments):
+    def __init__(self, make, backend=os.environ.get("KERAS_BACKEND", "tensorflow"), fresh=False, **arguments):
         self.call = json.dumps([Path(make.__code__.co_filename).stem, make.__name__, arguments])
         self.backend, self.fresh, self.process = backend, fresh, None
 

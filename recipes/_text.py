@@ -66,13 +66,18 @@ class TextModel(RecipeModel):
         if self._tokenize is None:
             # Not an attribute of its own: Keras would save the layer with the model.
             layer = self.build_tokenizer(self.vocabulary or [NOTHING])
-            self._tokenize = lambda texts: tf.cast(layer(texts), tf.int32)
+            self._tokenize = lambda texts: layer(texts)
         if hasattr(x, "element_spec"):
-            if isinstance(x.element_spec, tuple):
-                return x.map(lambda texts, *rest: (self._tokenize(texts), *rest), tf.data.AUTOTUNE)
-            return x.map(self._tokenize, tf.data.AUTOTUNE)
+
+            def numbers(texts, *rest):
+                tokens = tf.cast(self._tokenize(texts), tf.int32)
+                return (tokens, *rest) if isinstance(x.element_spec, tuple) else tokens
+
+            return x.map(numbers, tf.data.AUTOTUNE)
         texts = strings(x)
-        return np.concatenate([self._tokenize(texts[i : i + 4096]).numpy() for i in range(0, len(texts), 4096)])
+        # Outside of a pipeline the layer answers in the backend's tensors, on a GPU if there is one.
+        parts = [self._tokenize(texts[i : i + 4096]) for i in range(0, len(texts), 4096)]
+        return np.concatenate([keras.ops.convert_to_numpy(part) for part in parts]).astype("int32")
 
     @functools.wraps(keras.Model.evaluate)
     def evaluate(self, x=None, y=None, *args, **kwargs):

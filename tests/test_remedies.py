@@ -78,6 +78,10 @@ SICK = {
 
 @pytest.mark.parametrize("name", SICK)
 def test_a_remedy_cures(name):
+    if name == "classes from 1" and keras.backend.backend() == "torch":
+        torch = pytest.importorskip("torch")
+        if torch.cuda.is_available():
+            pytest.skip("PyTorch ends the use of a GPU at such a label")
     make, x, y, code, least = SICK[name]
     doctor = watched(make(), x, np.asarray(y) * 1)
     finding = next(finding for finding in doctor.findings if finding.code == code)

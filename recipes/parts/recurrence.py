@@ -31,12 +31,18 @@ class InHalves(keras.layers.Wrapper):
     not wait for each other. On an LSTM a training step takes a sixth less time. Elsewhere it is the layer itself.
 
     Args:
-        layer: a `keras.layers.RNN` that answers with one tensor, and keeps no state from batch to batch.
+        layer: a `keras.layers.RNN`, or a `Bidirectional` of one, that answers with one tensor, and keeps no state from
+            batch to batch.
     """
 
     def __init__(self, layer, **kwargs):
         super().__init__(layer, **kwargs)
         self.supports_masking = True
+        if keras.backend.backend() == "jax" and layer.compute_dtype != "float32":
+            # JAX cannot hand half precision to cuDNN ("Unknown output type bfloat16").
+            for one in (layer, getattr(layer, "forward_layer", None), getattr(layer, "backward_layer", None)):
+                if hasattr(one, "use_cudnn"):
+                    one.use_cudnn = False
 
     def call(self, inputs, mask=None, training=None):
         # One sequence has no halves.

@@ -38,7 +38,7 @@ class PlannedSchedule(keras.optimizers.schedules.LearningRateSchedule):
             "cyclical": four triangles between a quarter of the peak and the peak (Smith, 2017, arXiv:1506.01186);
             "one_cycle": up from a tenth and back in 90% of the steps, then to 0 (Smith, 2018, arXiv:1803.09820);
             "one_cycle_momentum": the same for the rate; in recipes the momentum runs against it (`CycledSGD`).
-        warmup: the share of all steps, 0 to below 1, in which the rate rises linearly from 0 to the peak.
+        warmup: the share of all steps, 0 to below 1, in which the rate rises linearly from 0 to where the shape begins.
         steps: the number of steps of the whole course, or None before it is known.
         start: the step at which the course begins.
     """
@@ -84,8 +84,9 @@ class PlannedSchedule(keras.optimizers.schedules.LearningRateSchedule):
         done = ops.clip((ops.cast(step, "float32") - start) / steps, 0.0, 1.0)
         rate = SHAPES[self.shape](ops.maximum(0.0, (done - self.warmup) / (1 - self.warmup)))
         if self.warmup:
-            # The first step has a rate above zero: a step that changes nothing is a wasted batch.
-            rate = ops.where(done < self.warmup, (done + 1 / steps) / (self.warmup + 1 / steps), rate)
+            # Before it ends, `rate` is where the shape begins. The first step has a rate above zero: a step that
+            # changes nothing is a wasted batch.
+            rate = rate * ops.minimum(1.0, (done + 1 / steps) / (self.warmup + 1 / steps))
         return rate
 
     def get_config(self):

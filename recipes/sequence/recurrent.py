@@ -86,7 +86,7 @@ def recurrent(
         start = start if horizon else start[:, 0]
     for layer in range(1, depth + 1):
         steps = CELLS[cell](width, return_sequences=return_sequences or layer < depth)
-        x = keras.layers.Bidirectional(steps)(x) if bidirectional else InHalves(steps)(x)
+        x = InHalves(keras.layers.Bidirectional(steps) if bidirectional else steps)(x)
         x = keras.layers.Dropout(dropout)(x)
     return head(inputs, x, task, outputs, model, horizon, start)
 

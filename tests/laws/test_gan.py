@@ -77,7 +77,7 @@ def test_the_one_loss_has_the_gradients_of_two(loss, spectral):
         value = of_discriminator(score, judge(fake))
         if loss == "wasserstein":
             share = keras.random.uniform((16, 1, 1, 1), seed=model.random)
-            value += 10 * gradient_penalty(judge, share * IMAGES + (1 - share) * fake)
+            value += 10 * gradient_penalty(judge, share * ops.cast(IMAGES, "float32") + (1 - share) * fake)
         return value
 
     def second():
