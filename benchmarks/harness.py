@@ -25,6 +25,7 @@ ROUNDS = 7
 SETTLE = 0.3
 #: On a machine that others use, BENCHMARK_CPU_TIME=1 measures CPU time in place of the wall clock, on one thread.
 CPU_TIME = bool(os.environ.get("BENCHMARK_CPU_TIME"))
+BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
 clock = time.process_time if CPU_TIME else time.perf_counter
 
@@ -52,7 +53,7 @@ class Side:
         **arguments: what `make` is called with, plain values.
     """
 
-    def __init__(self, make, backend=os.environ.get("KERAS_BACKEND", "tensorflow"), fresh=False, **arguments):
+    def __init__(self, make, backend=BACKEND, fresh=False, **arguments):
         self.call = json.dumps([Path(make.__code__.co_filename).stem, make.__name__, arguments])
         self.backend, self.fresh, self.process = backend, fresh, None
 

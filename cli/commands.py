@@ -120,7 +120,7 @@ def show(recipe, as_json):
 
 
 def named(factory, file):
-    """How Python names the recipe, and the line that imports it."""
+    """How Python names a recipe, and the line that imports it."""
     if file.endswith(".py"):
         return factory.recipe.name, f"from {factory.recipe.name} import {factory.recipe.name}\n"
     return f"recipes.{factory.recipe.name}", ""
@@ -210,7 +210,7 @@ model.evaluate(data.test)"""
 @click.option("--resume", is_flag=True, help="Go on with the last search of RECIPE on DATA in runs/.")
 @JSON
 def tune(recipe, data, words, resume, as_json):
-    """Search the hyperparameters of RECIPE (or FILE.py) on DATA.
+    """Search the hyperparameters of RECIPE (or FILE.py, or several with commas between) on DATA.
 
     KEY is an argument of the recipe: a value fixes it (width=64), a list gives the values to try
     (optimizer=adam,sgd), a range the lowest and highest (width=16..256); or an argument of `tuning.search`: algorithm
@@ -227,16 +227,19 @@ def tune(recipe, data, words, resume, as_json):
     from .options import DATA_OPTIONS, arguments, load_data, parse
     from .source import find_recipe
 
-    factory = find_recipe(recipe)
+    words_of = recipe.split(",")
+    factories = [find_recipe(word) for word in words_of]
     of_search = [name for name in inspect.signature(tuning.search).parameters if name not in OF_PYTHON]
-    options = parse(words, [*tunable(factory.recipe), *of_search, "report", *DATA_OPTIONS])
+    known = dict.fromkeys(key for factory in factories for key in tunable(factory.recipe))
+    options = parse(words, [*known, *of_search, "report", *DATA_OPTIONS])
     options.setdefault("seed", 0)
     reported = reports.wanted(options)
     data, loading = load_data(data, options, seed=options["seed"])
-    if resume:
-        options.setdefault("folder", str(last_search(run_folder(factory.recipe.name, data.name))))
-    options.setdefault("folder", str(run_folder(factory.recipe.name, data.name)))
-    name, importing = named(factory, recipe)
+    folder = run_folder(" or ".join(factory.recipe.name for factory in factories), data.name)
+    options.setdefault("folder", str(last_search(folder) if resume else folder))
+    called = [named(factory, word) for factory, word in zip(factories, words_of, strict=True)]
+    name = called[0][0] if len(called) == 1 else f"[{', '.join(name for name, _ in called)}]"
+    importing = "".join(line for _, line in called)
     python = f"""{importing}from keras_cookbook import recipes, tuning
 
 {loading}
@@ -246,7 +249,7 @@ print(found.leaderboard())
     if not as_json:
         click.echo(f"{data!r}\n\n{python}\n")
     try:
-        found = tuning.search(factory, data, progress=not as_json, **options)
+        found = tuning.search(factories, data, progress=not as_json, **options)
     finally:  # also of a search that failures have ended
         if reported:
             reports.write_for_search(options["folder"])

@@ -270,6 +270,37 @@ def test_a_search_takes_a_distribution(tmp_path):
         tuning.search(recipes.mlp, data, strategy="date", **given)
 
 
+SEARCH = """
+import sys
+import numpy as np
+from keras_cookbook import recipes, tuning
+rng = np.random.default_rng(0)
+x = rng.normal(size=(320, 6)).astype("float32")
+data = recipes.data.load((x, x[:, :3].argmax(1)), validation=0.2, batch_size=32, seed=0)
+def scores(kind, **given):
+    spread = recipes.distribution(kind, check=False, **given)
+    assert spread.replicas == (2 if kind == "data" else 1)
+    found = tuning.search(
+        recipes.mlp, data, algorithm="random", strategy=spread, folder=sys.argv[1] + kind, max_trials=4, epochs=2,
+        depth=1, width=8, dropout=0.0, activation="relu", batch_size=32, objective="val_loss", progress=False,
+    )
+    assert all(trial["status"] == "completed" for trial in found.trials), found.leaderboard()
+    return [trial["score"] for trial in found.trials]
+np.testing.assert_allclose(scores("data", devices=devices), scores("one"), rtol=1e-4)
+"""
+
+
+@on_tensorflow
+def test_a_search_spreads_each_trial_over_two_devices(tmp_path):
+    finish(start(TWO + "devices = two" + SEARCH, tmp_path))
+
+
+@on_jax
+def test_a_search_on_jax_spreads_each_trial_over_two_devices(tmp_path):
+    code = "devices = ['cpu:0', 'cpu:1']" + SEARCH
+    finish(start(code, tmp_path, XLA_FLAGS="--xla_force_host_platform_device_count=2"))
+
+
 JAX = """
 import sys
 import jax, keras, numpy as np

@@ -13,7 +13,7 @@ import pytest
 from keras_cookbook import recipes, tuning
 from keras_cookbook.recipes._kinds import Integer
 from keras_cookbook.tuning.proposals import ORACLES
-from keras_cookbook.tuning.space import build_space, hyperparameters
+from keras_cookbook.tuning.space import Space, build_space
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
 
@@ -144,7 +144,7 @@ def test_the_space_is_that_of_the_signature():
     fixed, searched = build_space(recipes.resnet.recipe, {})
     assert fixed == {"epochs": 20}
     assert list(searched) == ["depth", "width", "dropout", "learning_rate", "batch_size"]
-    space = hyperparameters(searched)
+    space = Space([recipes.resnet], {}).hyperparameters()
     assert space.get("learning_rate") == 0.05, "the recipe's own default"
     fixed, searched = build_space(
         recipes.mlp.recipe, {"width": 7, "weight_decay": (1e-6, 1e-2), "optimizer": ["sgd", "adam"]}
@@ -238,7 +238,7 @@ assert max(scores) < 0.4 and abs(scores[0] - scores[1]) < 0.05, scores
 
 
 def test_an_integer_range_without_a_factor_of_two():
-    space = hyperparameters(build_space(recipes.mlp.recipe, {"width": (16, 20)})[1])
+    space = Space([recipes.mlp], {"width": (16, 20)}).hyperparameters()
     assert space.space[0].name == "depth"
     assert isinstance(recipes.mlp.recipe.arguments["width"].kind, Integer)
 

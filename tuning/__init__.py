@@ -3,5 +3,6 @@
 from . import plots
 from .result import Search
 from .search import search
+from .space import when
 
-__all__ = ["Search", "plots", "search"]
+__all__ = ["Search", "plots", "search", "when"]

@@ -1,8 +1,6 @@
 """What the trials of a search tell: which hyperparameter mattered, what failed, where to search next."""
 
-import json
 import math
-from pathlib import Path
 
 import numpy as np
 
@@ -13,22 +11,10 @@ LEAST_TRIALS = 10
 def space_of(search):
     """The searched hyperparameters: dicts with `name` and `low`, `high`, `log`, or `name` and `values`.
 
-    They are read from the files of the oracle; without those, the trials themselves tell what was tried.
+    Of a search that did not note them, the trials themselves tell what was tried.
     """
-    path = Path(search.folder) / "oracle" / "oracle.json"
-    try:
-        known = json.loads(path.read_text(encoding="utf-8"))["hyperparameters"]["space"]
-    except (OSError, ValueError, KeyError):
-        return observed(search.trials)
-    space = []
-    for entry in (item["config"] for item in known):
-        if "values" in entry:
-            space.append({"name": entry["name"], "values": entry["values"]})
-        elif "min_value" in entry:
-            log = entry.get("sampling") == "log"
-            space.append({"name": entry["name"], "low": entry["min_value"], "high": entry["max_value"], "log": log})
     tried = {name for trial in search.trials for name in trial["values"]}
-    return [entry for entry in space if entry["name"] in tried]
+    return [entry for entry in search.space if entry["name"] in tried] or observed(search.trials)
 
 
 def observed(trials):

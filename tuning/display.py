@@ -51,7 +51,7 @@ class Display:
 
     def described(self, values):
         """The hyperparameters that vary, in a line."""
-        return "  ".join(f"{name}={short(values[name])}" for name in self.searched)
+        return "  ".join(f"{name}={short(values[name])}" for name in self.searched if name in values)
 
     def begin(self, values, epochs, seconds_left):
         self.bars.reset(self.epochs, total=epochs, note=self.described(values))
@@ -87,7 +87,11 @@ class Display:
         for name in ("trial", self.search.objective, *self.searched, "epochs", "seconds"):
             table.add_column(name, justify="right", overflow="ellipsis", no_wrap=True)
         for rank, trial in enumerate(self.search.ranked[:rows]):
-            cells = [trial["trial"], f"{trial['score']:.4f}", *(short(trial["values"][name]) for name in self.searched)]
+            cells = [
+                trial["trial"],
+                f"{trial['score']:.4f}",
+                *(short(trial["values"].get(name, "")) for name in self.searched),
+            ]
             cells += [trial["epochs"], f"{trial['seconds']:.1f}"]
             table.add_row(*map(str, cells), style="green" if rank == 0 else None)
         return table

@@ -5,10 +5,9 @@ import tempfile
 import keras_tuner
 from keras_tuner.engine.trial import Trial
 
-from keras_cookbook.recipes._kinds import Integer, nearest
+from keras_cookbook.recipes._kinds import nearest
 
 from .samplers import GaussianProcess, TreeParzen
-from .space import hyperparameters, tunable
 
 ORACLES = {
     "grid": keras_tuner.oracles.GridSearchOracle,
@@ -29,9 +28,8 @@ class Proposals:
     tell the same again brings one back to where it was.
     """
 
-    def __init__(self, oracle, recipe, fixed):
-        self.oracle, self.known, self.fixed = oracle, tunable(recipe), fixed
-        self.trials = {}
+    def __init__(self, oracle, space):
+        self.oracle, self.space, self.trials = oracle, space, {}
         # Oracles write files, which a kill can tear: nothing is read from them.
         self.aside = tempfile.TemporaryDirectory()
         oracle._set_project_dir(self.aside.name, "oracle")
@@ -44,10 +42,11 @@ class Proposals:
         if trial.status != "RUNNING":
             return trial.status
         self.trials[number] = trial
-        values, halving = split_values(trial.hyperparameters.values, self.known)
+        chosen = trial.hyperparameters.values
+        halving = {name.removeprefix("tuner/"): chosen[name] for name in chosen if name.startswith("tuner/")}
         if earlier := halving.get("trial_id"):
             halving["trial_id"] = next(n for n, other in self.trials.items() if other.trial_id == earlier)
-        return self.fixed | values, halving
+        return self.space.values(trial.hyperparameters), halving
 
     def end(self, number: int, score: float | None):
         """Tells how good a trial was; None if it failed."""
@@ -77,13 +76,11 @@ class Proposals:
 
     def learn(self, earlier: list):
         """Takes in trials of earlier searches, as records; how many of them lie in this space."""
-        space, count = self.oracle.get_space(), 0
+        count = 0
         for record in earlier:
-            values = {hp.name: record["values"].get(hp.name) for hp in space.space}
-            if record["score"] is None or not all(inside(hp, values[hp.name]) for hp in space.space):
+            own = None if record["score"] is None else self.space.taken_in(record["values"])
+            if own is None:
                 continue
-            own = space.copy()
-            own.values = values
             trial = Trial(own, trial_id=f"earlier-{count}", status="COMPLETED")
             trial.score, trial.best_step = record["score"], 0
             self.oracle.trials[trial.trial_id] = trial
@@ -105,43 +102,25 @@ def alike(a, b):
     return a.keys() == b.keys() and all(same(a[name], b[name]) for name in a)
 
 
-def inside(hp, value):
-    """Whether a hyperparameter could have this value."""
-    if value is None:
-        return False
-    return hp.min_value <= value <= hp.max_value if hasattr(hp, "min_value") else value in hp.values
-
-
-def split_values(values, known):
-    """The hyperparameters, and what Hyperband adds: how long a trial runs and with which earlier one it goes on."""
-    own, halving = {}, {}
-    for name, value in values.items():
-        if name.startswith("tuner/"):
-            halving[name.removeprefix("tuner/")] = value
-        else:  # KerasTuner's grid gives integers as floats
-            own[name] = int(value) if isinstance(known[name].kind, Integer) else value
-    return own, halving
-
-
-def build_oracle(algorithm, objective, max_trials, seed, fixed, searched):
+def build_oracle(algorithm, objective, max_trials, seed, space):
     if algorithm not in ORACLES:
         known = ", ".join(map(repr, ORACLES))
         raise ValueError(f"algorithm must be one of {known}, not {algorithm!r}.{nearest(algorithm, ORACLES)}")
-    if not searched:
+    if not space.names:
         raise ValueError("every argument is fixed, so there is nothing to search.")
     kind, settings = ORACLES[algorithm], {"max_trials": None}  # the loop counts them
     if algorithm == "bayesian":
         # KerasTuner draws three points a dimension at random first, which is most of a short search.
-        settings["num_initial_points"] = max(2, min(3 * len(searched), (max_trials or 100) // 3))
+        settings["num_initial_points"] = max(2, min(3 * len(space.names), (max_trials or 100) // 3))
     if algorithm == "hyperband":
-        if "epochs" in searched:
+        if "epochs" in space.names:
             raise ValueError(
                 "algorithm='hyperband' chooses the epochs itself; fix epochs= at the most that a trial may run."
             )
-        settings = {"max_epochs": fixed["epochs"]}
+        settings = {"max_epochs": space.epochs}
     return kind(
         objective=objective,
-        hyperparameters=hyperparameters(searched),
+        hyperparameters=space.hyperparameters(),
         allow_new_entries=False,
         tune_new_entries=False,
         seed=seed + 1,  # KerasTuner takes 0 for none

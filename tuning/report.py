@@ -179,10 +179,12 @@ def _importance(found):
 def _next(report):
     yield "<ul>" + "".join(f"<li>{markup.escape(line)}</li>" for line in report["advice"]) + "</ul>"
     if report["next"]:
+        names = ", ".join(f"recipes.{name}" for name in report["search"]["recipe"].split(" or "))
+        recipes = markup.escape(f"[{names}]" if "," in names else names)
         given = "".join(f", {name}=({low}, {high})" for name, (low, high) in report["next"].items())
         yield (
             '<div class="scroll" tabindex="0" role="region" aria-label="In Python"><pre><code>'
-            f"tuning.search(recipes.{markup.escape(report['search']['recipe'])}, data{markup.escape(given)})"
+            f"tuning.search({recipes}, data{markup.escape(given)})"
             "</code></pre></div>"
         )
 

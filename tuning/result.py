@@ -10,11 +10,13 @@ import numpy as np
 from keras_cookbook import recipes
 from keras_cookbook.callbacks import save_model
 
+from .trials.trial import network_of
+
 
 def run_folder(recipe, data):
     """Where a run goes that is told no folder: a new one in `runs`."""
-    data = "".join(c if c.isalnum() or c in "-_" else "-" for c in data)
-    return Path("runs", f"{recipe}-{data}-{time.strftime('%Y%m%d-%H%M%S')}")
+    name = "".join(c if c.isalnum() or c in "-_" else "-" for c in f"{recipe}-{data}")
+    return Path("runs", f"{name}-{time.strftime('%Y%m%d-%H%M%S')}")
 
 
 @dataclass
@@ -22,7 +24,7 @@ class Search:
     """The result of `tuning.search`.
 
     Attributes:
-        recipe: name of the recipe.
+        recipe: name of the recipe; of several, with " or " between.
         data: name of the data set.
         objective: name of the log that was improved, such as "val_accuracy".
         direction: "max" or "min".
@@ -35,6 +37,7 @@ class Search:
         running: the trials that run, or ran when it was interrupted.
         events: what happened, in order: ["begin" or "end", number of the trial].
         settings: what the same command must have the same, to go on with this search.
+        space: what was searched: dicts of `name` and `values`, or of `name`, `low`, `high` and `log`.
         elapsed: seconds that the search has run.
     """
 
@@ -48,6 +51,7 @@ class Search:
     running: list = field(default_factory=list)
     events: list = field(default_factory=list)
     settings: dict = field(default_factory=dict)
+    space: list = field(default_factory=list)
     elapsed: float = 0.0
 
     def trial(self, number):
@@ -118,8 +122,8 @@ class Search:
             ValueError: if no trial was completed, or the data are read from disk while training.
         """
         best = self._best()
-        arguments = {name: v for name, v in best["values"].items() if name not in ("epochs", "batch_size")}
-        factory = recipes.get(self.recipe)
+        arguments = network_of(best["values"])
+        factory = recipes.get(best["values"].get("recipe", self.recipe))
         x, y = (np.concatenate(parts) for parts in zip(data.arrays("train"), data.arrays("validation"), strict=True))
         model = factory(**factory.recipe.sizes(data) | arguments, seed=self.settings.get("seed", 0))
         size = best["values"]["batch_size"]

@@ -6,6 +6,8 @@ import keras_tuner
 import numpy as np
 from scipy.stats import norm
 
+from .space import active
+
 #: Points among which the next one is chosen: anywhere, and near the best ones so far.
 ANYWHERE, NEAR, BEST, RADIUS = 1500, 500, 5, 0.08
 
@@ -66,42 +68,59 @@ class TreeParzen(keras_tuner.Oracle):
             raise ImportError("algorithm='tpe' needs Optuna: pip install keras-cookbook[optuna]") from None
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.optuna = optuna
-        sampler = optuna.samplers.TPESampler(seed=self.seed, multivariate=True, constant_liar=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            sampler = optuna.samplers.TPESampler(seed=self.seed, multivariate=True, group=True, constant_liar=True)
         direction = {"min": "minimize", "max": "maximize"}[self.objective.direction]
         self.study = optuna.create_study(sampler=sampler, direction=direction)
         self.asked = {}
 
-    def distributions(self):
+    def distribution(self, hp):
         kinds = self.optuna.distributions
-        found = {}
-        for hp in self.hyperparameters.space:
-            if not hasattr(hp, "min_value"):
-                found[hp.name] = kinds.CategoricalDistribution(list(hp.values))
-            elif isinstance(hp.default, int):
-                log = hp.sampling == "log"
-                found[hp.name] = kinds.IntDistribution(hp.min_value, hp.max_value, log=log)
-            else:
-                found[hp.name] = kinds.FloatDistribution(hp.min_value, hp.max_value, log=hp.sampling == "log")
-        return found
+        if not hasattr(hp, "min_value"):
+            return kinds.CategoricalDistribution(list(hp.values))
+        kind = kinds.IntDistribution if isinstance(hp.default, int) else kinds.FloatDistribution
+        return kind(hp.min_value, hp.max_value, log=hp.sampling == "log")
+
+    def suggested(self, asked):
+        """Values of those hyperparameters whose conditions are met by the ones before."""
+        hps = self.hyperparameters.copy()
+        hps.values = {}
+        for hp in hps.space:
+            if hps.is_active(hp):
+                kind = self.distribution(hp)
+                if hasattr(kind, "choices"):
+                    hps.values[hp.name] = asked.suggest_categorical(hp.name, kind.choices)
+                else:
+                    suggest = asked.suggest_int if isinstance(hp.default, int) else asked.suggest_float
+                    hps.values[hp.name] = suggest(hp.name, kind.low, kind.high, log=kind.log)
+        return hps.values
 
     def populate_space(self, trial_id):
-        distributions = self.distributions()
         for _ in range(self._max_collisions):
-            asked = self.study.ask(distributions)
-            values = {name: asked.params[name] for name in distributions}
+            asked = self.study.ask()
+            values = self.suggested(asked)
             if not self._duplicate(values):
                 self.asked[trial_id] = asked
                 return {"status": "RUNNING", "values": values}
             self.study.tell(asked, state=self.optuna.trial.TrialState.FAIL)
-        return {"status": "STOPPED"}
+        # It proposes what it likes again and again: any other point will do.
+        proposal = self._random_populate_space()
+        if proposal["status"] == "RUNNING":
+            self.study.enqueue_trial(proposal["values"])
+            self.asked[trial_id] = self.study.ask()
+            self.suggested(self.asked[trial_id])
+        return proposal
 
     def learn(self, trial):
         """Takes in a trial of an earlier search."""
-        distributions = self.distributions()
-        values = {name: trial.hyperparameters.values[name] for name in distributions}
-        self.study.add_trial(
-            self.optuna.trial.create_trial(params=values, distributions=distributions, value=trial.score)
-        )
+        kinds = {hp.name: self.distribution(hp) for hp in active(trial.hyperparameters)}
+        values = {name: trial.hyperparameters.values[name] for name in kinds}
+        self.study.add_trial(self.optuna.trial.create_trial(params=values, distributions=kinds, value=trial.score))
+
+    def _random_populate_space(self):
+        values = self._random_values()
+        return {"status": "STOPPED"} if values is None else {"status": "RUNNING", "values": values}
 
     @keras_tuner.synchronized
     def end_trial(self, trial):

@@ -15,7 +15,7 @@ from .hparams import HParams
 from .loop import Loop
 from .proposals import WARM_START, Proposals, build_oracle
 from .result import Search, run_folder
-from .space import build_space
+from .space import Space
 from .trials.devices import KINDS, check_strategy
 from .trials.processes import Here, Workers
 from .trials.pruning import RULES
@@ -51,7 +51,8 @@ def search(
 
     The space is read from the recipe's signature: every argument with a range worth searching, the learning rate and
     the batch size. Any argument of the recipe, any training setting, `epochs` and `batch_size` may be given as a
-    keyword: a value fixes it, a list gives the values to try, a tuple the lowest and the highest.
+    keyword: a value fixes it, a list gives the values to try, a tuple the lowest and the highest; `tuning.when` gives
+    values for some trials only. Of several recipes it is for those that have the argument.
 
     *Interrupted* at any moment, by Control-C or a kill, the same command with the same `folder` goes on: no trial that
     ended is lost or run again, and the one that ran continues where its training last saved itself. With one worker
@@ -65,7 +66,7 @@ def search(
     small model takes longer than training it; the result is the same.
 
     Args:
-        recipe: a recipe, or its name.
+        recipe: a recipe, or its name; or a list of them, of which each trial has one.
         data: a `recipes.data.Data` with a validation split, or what `recipes.data.load` takes.
         algorithm: "random" (Bergstra and Bengio, 2012), "grid", "bayesian" (a Gaussian process; Snoek et al., 2012,
             arXiv:1206.2944), "hyperband" (Li et al., 2018, arXiv:1603.06560; trials run 1 epoch to `epochs`),
@@ -113,10 +114,7 @@ def search(
     >>> sorted(found.best_hyperparameters)
     ['activation', 'batch_size', 'depth', 'dropout', 'epochs', 'learning_rate', 'width']
     """
-    factory = recipes.get(recipe) if isinstance(recipe, str) else recipe
-    if not hasattr(factory, "recipe"):
-        raise ValueError(f"recipe must be a recipe, such as recipes.mlp, or the name of one, not {recipe!r}.")
-    entry = factory.recipe
+    factories = [factory_of(one) for one in (recipe if isinstance(recipe, list | tuple) else [recipe])]
     limits = {"max_trials": max_trials, "max_hours": max_hours, "max_epochs": max_epochs, "target": target}
     processes = None if isinstance(workers, str) else workers
     check_numbers(**limits, patience=patience, seed=seed, executions_per_trial=executions_per_trial, workers=processes,
@@ -124,45 +122,64 @@ def search(
     check_words(pruning, doctor, tensorboard)
     if algorithm == "halving":
         pruning = pruning or "halving"
-    fixed, searched = build_space(entry, space)
+    space = Space(factories, space)
     if workers and strategy not in (None, *KINDS):
         raise ValueError(f"with workers= strategy must be one of {', '.join(map(repr, KINDS))}, not {strategy!r}.")
     strategy = strategy if workers else check_strategy(strategy)
     data = recipes.data.load(data)
     if data.validation is None:
         raise ValueError("the data have no validation split to judge a trial by; load them with validation=0.1.")
-    task = data.task if entry.supervised else None
+    task = task_of(factories, data)
     check_objective(objective, task, callbacks)
-    oracle = build_oracle(algorithm, objective or default_objective(task), max_trials, seed, fixed, searched)
-    # What the recipe refuses for these data, it should refuse now.
-    network = {name: fixed[name] for name in fixed if name in entry.arguments}
-    factory(**{**entry.sizes(data), **network}, compile=False)
+    oracle = build_oracle(algorithm, objective or default_objective(task), max_trials, seed, space)
+    # What a recipe refuses for these data, it should refuse now.
+    for factory in factories:
+        entry = factory.recipe
+        network = {name: value for name, value in space.fixed[entry.name].items() if name in entry.arguments}
+        factory(**{**entry.sizes(data), **network}, compile=False)
     earlier = check_warm_start(warm_start, algorithm, oracle.objective)
 
+    name = " or ".join(space.factories)
     settings = {
-        "recipe": entry.name, "data": [data.name, data.seed, data.sizes, fingerprint_of(data)], "algorithm": algorithm,
+        "recipe": name, "data": [data.name, data.seed, data.sizes, fingerprint_of(data)], "algorithm": algorithm,
         "objective": oracle.objective.name, "patience": patience, "pruning": pruning, "doctor": doctor, "seed": seed,
-        "executions_per_trial": executions_per_trial, "fixed": fixed, "warm_start": len(earlier),
-        "searched": {name: repr(argument) for name, argument in searched.items()},
+        "executions_per_trial": executions_per_trial, "fixed": space.fixed, "warm_start": len(earlier),
+        "searched": repr(space.searched), "conditions": repr(space.conditions),
     }  # fmt: skip
-    folder = Path(folder or run_folder(entry.name, data.name))
-    found = Search(entry.name, data.name, oracle.objective.name, oracle.objective.direction, folder)
+    folder = Path(folder or run_folder(name, data.name))
+    found = Search(name, data.name, oracle.objective.name, oracle.objective.direction, folder)
+    found.space = space.to_list()
     found.settings = json.loads(json.dumps(strict(settings)))
     found = gone_on_with(found)
-    proposals = Proposals(oracle, entry, fixed)
+    proposals = Proposals(oracle, space)
     proposals.learn(earlier)
     proposals.repeat(found)
     plan = Plan(
-        factory, data, found.objective, found.direction, strategy, patience, seed, executions_per_trial, callbacks,
-        pruning, doctor, target,
+        space.factories, data, found.objective, found.direction, strategy, patience, seed, executions_per_trial,
+        callbacks, pruning, doctor, target,
     )  # fmt: skip
     hparams = HParams(found) if tensorboard else None
-    display = Display(found, max_trials, searched, progress)
+    display = Display(found, max_trials, space.names, progress)
     where = place_of(workers, plan, display.epoch, folder)
     folder.mkdir(parents=True, exist_ok=True)
     with display, where:
         Loop(found, proposals, where, limits, keep, display, hparams).run()
     return found
+
+
+def factory_of(recipe):
+    factory = recipes.get(recipe) if isinstance(recipe, str) else recipe
+    if not hasattr(factory, "recipe"):
+        raise ValueError(f"recipe must be a recipe, such as recipes.mlp, or the name of one, not {recipe!r}.")
+    return factory
+
+
+def task_of(factories, data):
+    """The task that all recipes learn; None of those without labels."""
+    tasks = {data.task if factory.recipe.supervised else None for factory in factories}
+    if len(tasks) != 1:
+        raise ValueError("recipes that are searched together must all learn from labels, or all without.")
+    return tasks.pop()
 
 
 def gone_on_with(found):

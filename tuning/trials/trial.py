@@ -22,7 +22,7 @@ from .warm import WarmModels
 class Plan:
     """What all trials of a search have in common."""
 
-    factory: object
+    factories: dict  # recipes by name
     data: object
     objective: str
     mode: str  # "min" or "max"
@@ -41,7 +41,7 @@ class Job:
     """What one trial is told."""
 
     number: int  # from 1
-    values: dict  # hyperparameters by name, `epochs` and `batch_size` among them
+    values: dict  # hyperparameters by name, `epochs` and `batch_size` among them, and `recipe` where there are several
     folder: Path  # of the search
     epochs: int  # of one training at most, those of the model it goes on with included
     seconds: float = math.inf  # left for it
@@ -59,6 +59,11 @@ class Job:
 
 def model_path(folder, number):
     return Path(folder) / f"trial-{number}.keras"
+
+
+def network_of(values):
+    """The hyperparameters that a recipe is called with."""
+    return {name: value for name, value in values.items() if name not in ("recipe", "epochs", "batch_size")}
 
 
 def better(a, b, mode):
@@ -101,7 +106,7 @@ class Trials:
 
     def __init__(self, plan, observe=None, told=lambda: False):
         self.plan = dataclasses.replace(plan, strategy=check_strategy(plan.strategy))
-        self.observe, self.told, self.warm = observe, told, WarmModels(plan.factory)
+        self.observe, self.told, self.warm = observe, told, WarmModels()
 
     def run(self, job: Job) -> dict:
         """Fits and judges; what came out, by name. The model, at its best epoch, is kept in its file if it may be
@@ -130,7 +135,7 @@ class Trials:
 
     def _train(self, job, execution, seconds, earlier):
         plan = self.plan
-        arguments = {name: value for name, value in job.values.items() if name not in ("epochs", "batch_size")}
+        factory = plan.factories[job.values.get("recipe", next(iter(plan.factories)))]
         data = plan.data.batched(job.values["batch_size"])
         stops, chosen = self._callbacks(job, execution, seconds)
         with scope(plan.strategy):
@@ -140,8 +145,8 @@ class Trials:
             if goes_on:
                 model = recipes.load(model_path(job.folder, job.goes_on), allow=recipes.saving.registered())
             else:
-                sizes = plan.factory.recipe.sizes(data)
-                model = self.warm.model(sizes | arguments, plan.seed + execution)
+                arguments = factory.recipe.sizes(data) | network_of(job.values)
+                model = self.warm.model(factory, arguments, plan.seed + execution)
             history = model.fit(
                 data.train, validation_data=data.validation, epochs=job.epochs, initial_epoch=first,
                 callbacks=chosen, verbose=0,

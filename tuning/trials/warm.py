@@ -18,16 +18,16 @@ class WarmModels:
     Two trials share a model if they differ in nothing but the learning rate and the batch size. On TensorFlow alone.
     """
 
-    def __init__(self, factory):
-        self.factory, self.held = factory, OrderedDict()
+    def __init__(self):
+        self.held = OrderedDict()
 
-    def model(self, arguments, seed):
+    def model(self, factory, arguments, seed):
         """`factory(**arguments, seed=seed)`, new or as new."""
         structure = {name: value for name, value in arguments.items() if name != "learning_rate"}
-        key = repr((sorted(structure.items()), seed))
+        key = repr((factory.recipe.name, sorted(structure.items()), seed))
         held = self.held.pop(key, None)
         if held is None:
-            model = self.factory(**arguments, seed=seed)
+            model = factory(**arguments, seed=seed)
             if not _can_be_renewed(model.optimizer):
                 return model
             held = Held(model)
