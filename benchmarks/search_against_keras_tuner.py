@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from harness import Side, case, clock, main
+from harness import THREADS, Side, case, clock, main
 
 TRIALS, EPOCHS, PATIENCE = 20, 4, 5
 WIDTHS, DEPTHS, BATCHES, RATES = [32, 64, 128], [1, 2], [32, 64, 128], (1e-4, 1e-1)
@@ -83,6 +83,31 @@ def timed(how, **arguments):
 def one_worker():
     """In a process of its own, the time to begin it included."""
     return Side(timed, how="ours", workers=1), Side(timed, how="plain")
+
+
+def single_threaded(workers):
+    """Trials of `cnn` that take seconds, each on one thread; the time to begin the processes is included."""
+    os.environ.update(dict.fromkeys([*THREADS, "TF_NUM_INTEROP_THREADS"], "1"))
+    from keras_cookbook import recipes, tuning
+
+    data, seeds = recipes.data.load("digits"), iter(range(1000))
+
+    def run():
+        with tempfile.TemporaryDirectory() as folder:
+            start = clock()
+            tuning.search(
+                recipes.cnn, data, algorithm="random", max_trials=16, workers=workers, folder=folder, progress=False,
+                patience=20, seed=next(seeds), epochs=12, width=[16, 32], batch_size=32,
+            )  # fmt: skip
+            return clock() - start
+
+    return run
+
+
+@case("search of 16 trials of `cnn` on one thread each, two workers", "one worker", rounds=3)
+def two_workers():
+    """On two cores."""
+    return Side(single_threaded, workers=2), Side(single_threaded, workers=1)
 
 
 @case(f"search of {TRIALS} trials, in this process", "plain KerasTuner", rounds=5)

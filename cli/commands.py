@@ -227,8 +227,7 @@ def tune(recipe, data, words, resume, as_json):
     from .options import DATA_OPTIONS, arguments, load_data, parse
     from .source import find_recipe
 
-    words_of = recipe.split(",")
-    factories = [find_recipe(word) for word in words_of]
+    factories = [find_recipe(word) for word in recipe.split(",")]
     of_search = [name for name in inspect.signature(tuning.search).parameters if name not in OF_PYTHON]
     known = dict.fromkeys(key for factory in factories for key in tunable(factory.recipe))
     options = parse(words, [*known, *of_search, "report", *DATA_OPTIONS])
@@ -237,9 +236,8 @@ def tune(recipe, data, words, resume, as_json):
     data, loading = load_data(data, options, seed=options["seed"])
     folder = run_folder(" or ".join(factory.recipe.name for factory in factories), data.name)
     options.setdefault("folder", str(last_search(folder) if resume else folder))
-    called = [named(factory, word) for factory, word in zip(factories, words_of, strict=True)]
-    name = called[0][0] if len(called) == 1 else f"[{', '.join(name for name, _ in called)}]"
-    importing = "".join(line for _, line in called)
+    called, lines = zip(*(named(*pair) for pair in zip(factories, recipe.split(","), strict=True)), strict=True)
+    name, importing = called[0] if len(called) == 1 else f"[{', '.join(called)}]", "".join(lines)
     python = f"""{importing}from keras_cookbook import recipes, tuning
 
 {loading}

@@ -264,8 +264,6 @@ def test_a_search_takes_a_distribution(tmp_path):
     given = {"max_trials": 1, "epochs": 1, "width": [4, 8], "progress": False}
     found = tuning.search(recipes.mlp, data, strategy=recipes.distribution("one"), folder=tmp_path / "a", **given)
     assert found.trials[0]["status"] == "completed"
-    with pytest.raises(ValueError, match="spread over several processes"):
-        tuning.search(recipes.mlp, data, strategy=spread.Distribution("workers", ("a", "b")), **given)
     with pytest.raises(ValueError, match=r"strategy .*Did you mean 'data'"):
         tuning.search(recipes.mlp, data, strategy="date", **given)
 
@@ -283,6 +281,7 @@ def scores(kind, **given):
     found = tuning.search(
         recipes.mlp, data, algorithm="random", strategy=spread, folder=sys.argv[1] + kind, max_trials=4, epochs=2,
         depth=1, width=8, dropout=0.0, activation="relu", batch_size=32, objective="val_loss", progress=False,
+        learning_rate=(1e-3, 1e-2),
     )
     assert all(trial["status"] == "completed" for trial in found.trials), found.leaderboard()
     return [trial["score"] for trial in found.trials]
@@ -290,9 +289,69 @@ np.testing.assert_allclose(scores("data", devices=devices), scores("one"), rtol=
 """
 
 
+SEARCHED = """
+import sys
+import numpy as np
+from keras_cookbook import recipes, tuning
+folder, index, *addresses = sys.argv[1:]
+given = {"workers": addresses, "index": int(index)} if addresses else {}
+spread = recipes.distribution("workers" if addresses else "one", check=False, **given)
+rng = np.random.default_rng(0)
+x = rng.normal(size=(320, 6)).astype("float32")
+data = recipes.data.load((x, x[:, :3].argmax(1)), validation=0.2, batch_size=32, seed=0)
+tuning.search(
+    recipes.mlp, data, algorithm="bayesian", strategy=spread, folder=folder, max_trials=4, epochs=3, depth=1, width=8,
+    dropout=0.0, activation="relu", batch_size=32, objective="val_loss", progress=False, learning_rate=(1e-3, 1e-2),
+)
+"""
+
+
 @on_tensorflow
-def test_a_search_spreads_each_trial_over_two_devices(tmp_path):
-    finish(start(TWO + "devices = two" + SEARCH, tmp_path))
+@pytest.mark.slow
+def test_two_processes_search_together(tmp_path):
+    """Each trial by both; one is killed, both are begun again, and nothing is lost."""
+    folder, alone = tmp_path / "together", tmp_path / "alone"
+
+    def both():
+        addresses = free_addresses(2)
+        return [start(SEARCHED, folder, index, *addresses) for index in range(2)]
+
+    def trials(folder):
+        try:
+            return json.loads((folder / "search.json").read_text())["trials"]
+        except FileNotFoundError:
+            return []
+
+    running = both()
+    while len(trials(folder)) < 2:
+        assert running[0].poll() is None, running[0].communicate()[0][-2000:]
+        time.sleep(0.01)
+    for process in running:
+        process.kill()
+        process.communicate()
+    assert len(trials(folder)) < 4, "it was over before it was killed"
+    finish(*both())
+    finish(start(SEARCHED, alone, 0))
+    assert [trial["trial"] for trial in trials(folder)] == [1, 2, 3, 4]
+    for left, right in zip(trials(folder), trials(alone), strict=True):
+        assert left["score"] == pytest.approx(right["score"], rel=1e-3)
+        assert left["values"]["learning_rate"] == pytest.approx(right["values"]["learning_rate"], rel=1e-3)
+    best = tuning.Search.load(folder).best_model()
+    assert best.recipe["name"] == "mlp"
+    assert sorted(path.name for path in folder.iterdir()) == ["best.keras", "search.json"]
+
+
+def test_a_search_by_several_processes_that_cannot_be_is_told(tmp_path, monkeypatch):
+    task = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(task))
+    for options, words in [
+        ({}, "folder= must be given"),
+        ({"folder": tmp_path, "algorithm": "hyperband"}, "hyperband"),
+        ({"folder": tmp_path, "workers": 2}, "workers="),
+        ({"folder": tmp_path, "max_hours": 1}, "clocks differ"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            tuning.search(recipes.mlp, (ROWS, CLASSES), **options)
 
 
 @on_jax

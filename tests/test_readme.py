@@ -42,8 +42,8 @@ def test_every_command_is_understood():
     assert {words[0] for words in commands()} == set(cli.main.commands)
     for command, *words in commands():
         if command in ("show", "train", "tune", "copy"):
-            recipe = recipes.get(words[0]).recipe
-            known = [*tunable(recipe), *DATA_OPTIONS, "algorithm", "max_trials", "workers"]
+            own = [name for word in words[0].split(",") for name in tunable(recipes.get(word).recipe)]
+            known = [*own, *DATA_OPTIONS, "algorithm", "max_trials", "workers"]
             parse([word for word in words[1:] if "=" in word], known)
 
 

@@ -4,7 +4,6 @@ import json
 import multiprocessing
 import os
 import random
-import time
 
 import keras
 import pytest
@@ -179,8 +178,7 @@ def test_the_best_models_are_kept_and_no_others(tmp_path):
 def test_hours_count_over_interrupts(tmp_path):
     found = small(tmp_path)
     assert found.elapsed > 0
-    began = time.monotonic()
     again = small(tmp_path, max_trials=None, max_hours=found.elapsed / 3600)
-    assert time.monotonic() - began < 5
+    assert again.events == found.events
     assert again.ended == "The time is up."
     assert len(again.trials) == 4

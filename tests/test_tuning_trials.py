@@ -47,10 +47,10 @@ def test_a_model_used_again_learns_as_a_new_one(factory, shape, options):
     x = (x * 255).astype("uint8") if len(shape) == 3 else x
     data = recipes.data.load((x, rng.integers(0, 3, 320)), task="multiclass", validation=0.2, test=0, batch_size=32)
     arguments = factory.recipe.sizes(data) | options
-    warm = WarmModels(factory)
-    first = warm.model(arguments | {"learning_rate": 0.03}, seed=5)
+    warm = WarmModels()
+    first = warm.model(factory, arguments | {"learning_rate": 0.03}, seed=5)
     trained(first, data)
-    second = warm.model(arguments | {"learning_rate": 0.01}, seed=5)
+    second = warm.model(factory, arguments | {"learning_rate": 0.01}, seed=5)
     assert second is first
     function = first.train_function
     again = trained(second, data.batched(16))
@@ -63,13 +63,14 @@ def test_a_model_used_again_learns_as_a_new_one(factory, shape, options):
 
 @pytest.mark.skipif(not TENSORFLOW, reason="on TensorFlow alone")
 def test_other_networks_seeds_and_settings_are_made_anew():
-    warm = WarmModels(recipes.mlp)
+    warm = WarmModels()
     sizes = {"input_shape": (4,), "outputs": 3}
-    one = warm.model(sizes | {"width": 8}, 0)
-    assert warm.model(sizes | {"width": 16}, 0) is not one
-    assert warm.model(sizes | {"width": 8}, 1) is not one
-    assert warm.model(sizes | {"width": 8, "clip_norm": 1.0}, 0) is not one
-    assert warm.model(sizes | {"width": 8}, 0) is one
+    one = warm.model(recipes.mlp, sizes | {"width": 8}, 0)
+    assert warm.model(recipes.mlp, sizes | {"width": 16}, 0) is not one
+    assert warm.model(recipes.mlp, sizes | {"width": 8}, 1) is not one
+    assert warm.model(recipes.mlp, sizes | {"width": 8, "clip_norm": 1.0}, 0) is not one
+    assert warm.model(recipes.mlp, sizes | {"width": 8}, 0) is one
+    assert warm.model(recipes.autoencoder, {"input_shape": (4,), "width": 8}, 0) is not one
 
 
 # ---- trials that end early -------------------------------------------------------------------------------------------

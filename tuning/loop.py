@@ -6,6 +6,7 @@ import shutil
 import time
 
 from keras_cookbook.callbacks import save_json
+from keras_cookbook.callbacks.workers import is_chief
 
 from .trials.trial import Job, model_path, reached
 
@@ -19,7 +20,8 @@ class Loop:
     """Runs a search to its end.
 
     `search.json` is written whenever a trial begins or ends: a search that was killed asks and tells again what it did
-    before, and runs what was running then.
+    before, and runs what was running then. Several processes that train each trial together (TF_CONFIG) do all of this
+    alike, since it follows from what they read and what trials give; the first one writes.
 
     Args:
         found: the `Search`, which may have begun before.
@@ -156,11 +158,15 @@ class Loop:
     # ---- files
 
     def write(self):
+        if not is_chief():
+            return
         self.found.elapsed = self.elapsed()
         save_json(self.found.to_dict(), self.found.folder / "search.json")
 
     def settle(self, last=False):
         """Brings the files to what `search.json` says; it may be done again after a kill at any moment."""
+        if not is_chief():
+            return
         found = self.found
         running = {record["trial"] for record in found.running}
         for folder in (found.folder / "trials").glob("*"):

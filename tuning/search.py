@@ -7,6 +7,7 @@ from keras_cookbook import recipes
 from keras_cookbook.callbacks.checkpoint import strict
 from keras_cookbook.callbacks.report import splits
 from keras_cookbook.callbacks.report.facts import fingerprint
+from keras_cookbook.callbacks.workers import is_chief, together
 from keras_cookbook.recipes._heads import HEADS, default_objective
 from keras_cookbook.recipes._kinds import Choice, Integer, Real, nearest
 
@@ -56,8 +57,7 @@ def search(
 
     *Interrupted* at any moment, by Control-C or a kill, the same command with the same `folder` goes on: no trial that
     ended is lost or run again, and the one that ran continues where its training last saved itself. With one worker
-    the leaderboard is that of a search that was never interrupted. With larger limits a
-    search that has ended goes on.
+    the leaderboard is that of a search that was never interrupted. With larger limits a search that has ended goes on.
 
     *A trial that fails* (an error, a loss that is not a number in any epoch, with `workers` also the end of its
     process, as when memory runs out) is recorded with its reason, and the search goes on.
@@ -89,7 +89,8 @@ def search(
             a Dask scheduler, such as "tcp://127.0.0.1:8786", runs them on all of its workers, on several machines.
         seed: seeds the algorithm and every model: the same seed, the same search.
         strategy: over which devices a trial is spread: a kind of `recipes.distribution` ("auto", "one", "data", "tpu"),
-            what it returns, or a `tf.distribute` or `keras.distribution` object. With `workers`, a kind.
+            what it returns, or a `tf.distribute` or `keras.distribution` object. With `workers`, a kind. Over several
+            processes (`recipes.distribution("workers", ...)`), each runs the same search with a folder in common.
         folder: where `best.keras` and `search.json` go; by default a new folder in `runs`.
         keep: the number of models that are kept: the best in `best.keras`, and several in `trial-<number>.keras` too.
         warm_start: earlier searches to learn from, as `Search` objects or their folders; trials outside of this space
@@ -122,6 +123,10 @@ def search(
     check_words(pruning, doctor, tensorboard)
     if algorithm == "halving":
         pruning = pruning or "halving"
+    if together():
+        check_together(folder, algorithm, workers, max_hours)
+        progress = progress and is_chief()
+        tensorboard = tensorboard and is_chief()
     space = Space(factories, space)
     if workers and strategy not in (None, *KINDS):
         raise ValueError(f"with workers= strategy must be one of {', '.join(map(repr, KINDS))}, not {strategy!r}.")
@@ -165,6 +170,21 @@ def search(
     with display, where:
         Loop(found, proposals, where, limits, keep, display, hparams).run()
     return found
+
+
+def check_together(folder, algorithm, workers, max_hours):
+    """Several processes that train each trial together must decide alike."""
+    wrong = {
+        "folder= must be given, and be the same": folder is None,
+        "algorithm='hyperband' cannot be used, since one process would wait for the file of another": (
+            algorithm == "hyperband"
+        ),
+        "workers= cannot be used": workers is not None,
+        "max_hours= cannot be used, since clocks differ": max_hours is not None,
+    }
+    for what, is_so in wrong.items():
+        if is_so:
+            raise ValueError(f"in a search by several processes, as TF_CONFIG has them, {what}.")
 
 
 def factory_of(recipe):

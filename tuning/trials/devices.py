@@ -22,8 +22,6 @@ def check_strategy(strategy):
         ValueError: for anything else, or a strategy that this backend would ignore.
     """
     backend = keras.backend.backend()
-    if isinstance(strategy, recipes.devices.Distribution) and strategy.kind == "workers":
-        raise ValueError("a trial cannot be spread over several processes; unset TF_CONFIG, or give strategy='one'.")
     if strategy is None or isinstance(strategy, recipes.devices.Distribution):
         return strategy
     if strategy in KINDS:

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import math
+import tempfile
 import time
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 from keras_cookbook import callbacks as cookbook_callbacks
 from keras_cookbook import recipes
 from keras_cookbook.callbacks import save_model
+from keras_cookbook.callbacks.workers import is_chief
 
 from .devices import check_strategy, scope
 from .pruning import Pruning
@@ -170,8 +172,15 @@ class Trials:
             "message": next((stop.reason for stop in stops if stop.reason), ""),
         }
         if _best([*earlier, run], plan.mode) is run and self._may_be_kept(job, run["score"]):
-            save_model(model, model_path(job.folder, job.number))
+            self._save(model, job)
         return run
+
+    def _save(self, model, job):
+        if is_chief():
+            save_model(model, model_path(job.folder, job.number))
+        else:  # some weights can be read by all processes at once only
+            with tempfile.TemporaryDirectory() as aside:
+                save_model(model, model_path(aside, job.number))
 
     def _may_be_kept(self, job, score):
         # Of several executions the mean counts, which is not known yet.
