@@ -495,7 +495,11 @@ def killed_and_continued(tmp_path, kind, processes, epochs=8, sent=signal.SIGKIL
     logged, expected = lines(log), lines(whole / "log.jsonl")
     for line in [*logged, *expected]:
         del line["time"], line["seconds"]
-    assert logged == expected
+    if processes == 1:
+        assert logged == expected
+    else:  # metrics of the epoch that was interrupted are added up otherwise
+        for line, other in zip(logged, expected, strict=True):
+            assert line == pytest.approx(other, rel=1e-6)
     assert len(logged) == epochs
     for index in range(processes):
         left, right = (list(np.load(folder / f"{index}.npz").values()) for folder in (whole, broken))

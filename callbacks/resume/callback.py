@@ -55,7 +55,8 @@ class Resume(kc.Callback):
     *Several devices* of one process are one training, on the same number of them. Several processes (TF_CONFIG) must
     share the folder, to which the first one writes. They save at the ends of epochs and each `every_steps`, and not by
     their clocks. A signal to any of them lets all save before the same batch and then do what the signal does; one
-    that comes while validation runs waits until it ends. The same command, run again in all, continues there.
+    that comes while validation runs waits until it ends. The same command, run again in all, continues there; the
+    metrics of the epoch that was interrupted may then differ in the last digit, and batch normalisation's statistics.
 
     The state of a callback is what its `get_state()` returns, plain values and arrays, and `set_state(state)` takes;
     without these methods, its attributes of plain values and arrays that have changed.

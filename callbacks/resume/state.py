@@ -62,16 +62,25 @@ def variables_of(model: keras.Model) -> dict[str, list]:
     }
 
 
-def values_of(model: keras.Model) -> dict[str, list[np.ndarray]]:
-    """Copies of them as arrays."""
-    return {
-        # A view would change under the hands of the thread that writes it.
-        group: [np.array(variable.numpy()) for variable in variables]
-        for group, variables in variables_of(model).items()
-    }
+def values_of(model: keras.Model) -> dict[str, list]:
+    """Copies of them as arrays; of a variable that has a part on each device, a list of these."""
+    return {group: [_value(variable) for variable in variables] for group, variables in variables_of(model).items()}
 
 
-def assign(variables: list, values: list[np.ndarray]):
+def _value(variable):
+    # A view would change under the hands of the thread that writes it.
+    return [np.array(part.numpy()) for part in _parts(variable)] or np.array(variable.numpy())
+
+
+def _parts(variable) -> tuple:
+    """What each device of this process keeps for itself of a variable that is their sum or mean: metrics, and the
+    statistics of batch normalisation. A sum that is divided anew would be rounded otherwise later on."""
+    value = variable.value
+    parts = value.values if "SyncOnRead" in type(value).__name__ else ()
+    return parts if len(parts) > 1 else ()
+
+
+def assign(variables: list, values: list):
     """Gives variables their values, in order.
 
     Raises:
@@ -80,7 +89,11 @@ def assign(variables: list, values: list[np.ndarray]):
     if len(variables) != len(values):
         raise ValueError(f"there are {len(variables)} variables for {len(values)} saved values")
     for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
+        if not isinstance(value, list):
+            variable.assign(value)
+            continue
+        for part, own in zip(_parts(variable), value, strict=True):
+            part.assign(own)
 
 
 def random_state() -> dict:
