@@ -268,13 +268,19 @@ def test_a_search_takes_a_distribution(tmp_path):
         tuning.search(recipes.mlp, data, strategy="date", **given)
 
 
-SEARCH = """
+TABLE = """
 import sys
 import numpy as np
 from keras_cookbook import recipes, tuning
 rng = np.random.default_rng(0)
 x = rng.normal(size=(320, 6)).astype("float32")
 data = recipes.data.load((x, x[:, :3].argmax(1)), validation=0.2, batch_size=32, seed=0)
+"""
+
+
+SEARCH = (
+    TABLE
+    + """
 def scores(kind, **given):
     spread = recipes.distribution(kind, check=False, **given)
     assert spread.replicas == (2 if kind == "data" else 1)
@@ -287,23 +293,25 @@ def scores(kind, **given):
     return [trial["score"] for trial in found.trials]
 np.testing.assert_allclose(scores("data", devices=devices), scores("one"), rtol=1e-4)
 """
+)
 
 
-SEARCHED = """
+SEARCHED = (
+    """
 import sys
-import numpy as np
-from keras_cookbook import recipes, tuning
+from keras_cookbook import recipes
 folder, index, *addresses = sys.argv[1:]
 given = {"workers": addresses, "index": int(index)} if addresses else {}
-spread = recipes.distribution("workers" if addresses else "one", check=False, **given)
-rng = np.random.default_rng(0)
-x = rng.normal(size=(320, 6)).astype("float32")
-data = recipes.data.load((x, x[:, :3].argmax(1)), validation=0.2, batch_size=32, seed=0)
+spread = recipes.distribution("workers" if addresses else "one", check=False, **given)  # before any tensor is made
+"""
+    + TABLE
+    + """
 tuning.search(
     recipes.mlp, data, algorithm="bayesian", strategy=spread, folder=folder, max_trials=4, epochs=3, depth=1, width=8,
     dropout=0.0, activation="relu", batch_size=32, objective="val_loss", progress=False, learning_rate=(1e-3, 1e-2),
 )
 """
+)
 
 
 @on_tensorflow

@@ -105,22 +105,18 @@ class TreeParzen(keras_tuner.Oracle):
                 return {"status": "RUNNING", "values": values}
             self.study.tell(asked, state=self.optuna.trial.TrialState.FAIL)
         # It proposes what it likes again and again: any other point will do.
-        proposal = self._random_populate_space()
-        if proposal["status"] == "RUNNING":
-            self.study.enqueue_trial(proposal["values"])
-            self.asked[trial_id] = self.study.ask()
-            self.suggested(self.asked[trial_id])
-        return proposal
+        values = self._random_values()
+        if values is None:
+            return {"status": "STOPPED"}
+        self.study.enqueue_trial(values)
+        self.asked[trial_id] = self.study.ask()
+        return {"status": "RUNNING", "values": self.suggested(self.asked[trial_id])}
 
     def learn(self, trial):
         """Takes in a trial of an earlier search."""
         kinds = {hp.name: self.distribution(hp) for hp in active(trial.hyperparameters)}
         values = {name: trial.hyperparameters.values[name] for name in kinds}
         self.study.add_trial(self.optuna.trial.create_trial(params=values, distributions=kinds, value=trial.score))
-
-    def _random_populate_space(self):
-        values = self._random_values()
-        return {"status": "STOPPED"} if values is None else {"status": "RUNNING", "values": values}
 
     @keras_tuner.synchronized
     def end_trial(self, trial):

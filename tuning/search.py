@@ -18,7 +18,7 @@ from .proposals import WARM_START, Proposals, build_oracle
 from .result import Search, run_folder
 from .space import Space
 from .trials.devices import KINDS, check_strategy
-from .trials.processes import Here, Workers
+from .trials.processes import Here, Workers, pickled
 from .trials.pruning import RULES
 from .trials.trial import Plan
 
@@ -221,8 +221,11 @@ def gone_on_with(found):
 
 def place_of(workers, plan, observe, folder):
     """What runs the trials."""
+    if not workers:
+        return Here(plan, observe)
+    plan = pickled(plan)
     if not isinstance(workers, str):
-        return Workers(plan, observe, workers, folder) if workers else Here(plan, observe)
+        return Workers(plan, observe, workers, folder)
     try:
         from .trials.hosts import Hosts
     except ImportError as error:

@@ -141,10 +141,10 @@ class Space:
 
     def taken_in(self, values):
         """KerasTuner's hyperparameters of a trial of another search; None if it lies outside of this space."""
-        space = self.hyperparameters()
         recipe = values.get("recipe") if self.several else next(iter(self.factories))
         if recipe not in self.factories:
             return None
+        space = self.hyperparameters()
         space.values = {self.key(recipe, name): values.get(name) for name in self.searched[recipe]}
         if self.several:
             space.values["recipe"] = recipe
@@ -227,15 +227,14 @@ def entry(name, argument):
 
 def add(space, name, argument):
     """Adds an argument to KerasTuner's space."""
-    kind, default = argument.kind, argument.default
-    if not isinstance(kind, Number):
-        space.Choice(name, list(kind.search), default=default)
+    told, default = entry(name, argument), argument.default
+    if "values" in told:
+        space.Choice(name, told["values"], default=default)
         return
-    low, high = kind.search
-    log = kind.log and low > 0
-    if not isinstance(kind, Integer):
-        space.Float(name, low, high, sampling="log" if log else "linear", default=default)
-    elif log and high >= 2 * low:
+    low, high = told["low"], told["high"]
+    if not isinstance(argument.kind, Integer):
+        space.Float(name, low, high, sampling="log" if told["log"] else "linear", default=default)
+    elif told["log"] and high >= 2 * low:
         space.Int(name, low, high, step=2, sampling="log", default=default)
     else:
         space.Int(name, low, high, default=default)

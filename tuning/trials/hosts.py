@@ -4,7 +4,6 @@ This file is imported where `distributed` is installed: by the search, and by Da
 """
 
 import dataclasses
-import pickle
 import queue
 import shutil
 import tempfile
@@ -15,7 +14,7 @@ import distributed
 
 from keras_cookbook.callbacks.checkpoint import _replacing
 
-from .processes import Workers, pickled
+from .processes import Workers
 from .trial import cause, model_path
 
 
@@ -56,7 +55,7 @@ class TrialsPlugin(distributed.WorkerPlugin):
     def _run(self, job, begun_with):
         if self.processes is None:
             self.folder = tempfile.TemporaryDirectory(dir=self.worker.local_directory)
-            processes = Workers(pickle.loads(self.plan), self._observe, 1, self.folder.name)
+            processes = Workers(self.plan, self._observe, 1, self.folder.name)
             self.processes = processes.__enter__()
         job = dataclasses.replace(job, folder=Path(self.folder.name))
         if begun_with is not None:
@@ -96,6 +95,7 @@ class Hosts:
     folder in common.
 
     Args:
+        plan: as `pickled` gives it.
         address: that of Dask's scheduler.
         folder: that of the search, by which a search that was killed is told to the workers that still run its trials.
 
@@ -104,7 +104,7 @@ class Hosts:
     """
 
     def __init__(self, plan, observe, address, folder):
-        self.name, self.plan = f"keras_cookbook {Path(folder).absolute()}", pickled(plan)
+        self.name, self.plan = f"keras_cookbook {Path(folder).absolute()}", plan
         self.observe, self.address, self.folder = observe, address, folder
         self.futures, self.events = {}, queue.Queue()
         try:

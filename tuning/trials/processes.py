@@ -93,10 +93,13 @@ class Workers:
 
     Where the system can, they are forked from one that has imported all and computed nothing, which takes no time. Each
     has its share of the cores, and of the GPUs. What they print goes to `workers.log` in the folder of the search.
+
+    Args:
+        plan: as `pickled` gives it; it is read in the processes alone.
     """
 
     def __init__(self, plan, observe, count, folder):
-        self.plan = pickled(plan)
+        self.plan = plan
         self.observe, self.count, self.folder = observe, count, Path(folder)
         self.workers = [None] * count
         self.events, self.processes, self.statuses = queue.Queue(), [], {}
