@@ -5,7 +5,6 @@ import os
 import random
 import signal
 import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from processes import finish, start
 
 from keras_cookbook import callbacks, recipes, tuning
 from keras_cookbook.callbacks.resume.signals import Agreement, Signals
@@ -26,30 +26,6 @@ RNG = np.random.default_rng(0)
 ROWS, CLASSES = RNG.normal(size=(70, 6)).astype("float32"), RNG.integers(0, 3, 70)
 
 
-def start(code, *arguments, cwd=None, **environment):
-    """A process of its own: devices must be split before the backend starts."""
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def finish(*processes):
-    """What they print; all of them are ended if one fails."""
-    try:
-        printed = [process.communicate(timeout=600)[0] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    for process, text in zip(processes, printed, strict=True):
-        assert process.returncode == 0, text[-3000:]
-    return printed
-
-
 def free_addresses(count):
     sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
     addresses = [f"localhost:{found.getsockname()[1]}" for found in sockets]
@@ -60,6 +36,8 @@ def free_addresses(count):
 
 def lines(log):
     """What is in the whole lines of a log, which may be written now."""
+    if not log.exists():
+        return []
     return [json.loads(line) for line in log.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
 
@@ -332,11 +310,11 @@ def test_two_processes_search_together(tmp_path):
 
     running = both()
     while len(trials(folder)) < 2:
-        assert running[0].poll() is None, running[0].communicate()[0][-2000:]
+        assert running[0].is_alive(), running[0].printed()[-2000:]
         time.sleep(0.01)
     for process in running:
         process.kill()
-        process.communicate()
+        process.join()
     assert len(trials(folder)) < 4, "it was over before it was killed"
     finish(*both())
     finish(start(SEARCHED, alone, 0))
@@ -474,8 +452,8 @@ np.savez(f"{folder}/{index}.npz", *model.get_weights())
 """
 
 
-def killed_and_continued(tmp_path, kind, processes, epochs=8, sent=signal.SIGKILL, to=0):
-    """Trains without an interrupt, and with a signal to one process once two epochs are logged."""
+def interrupted_and_continued(tmp_path, kind, interrupts, processes=1, epochs=6):
+    """Trains without an interrupt; and with each, a signal and the process it goes to, when an epoch more is logged."""
     code = RESUMED.replace("EPOCHS", str(epochs))
 
     def run(folder):
@@ -486,18 +464,21 @@ def killed_and_continued(tmp_path, kind, processes, epochs=8, sent=signal.SIGKIL
     whole.mkdir()
     broken.mkdir()
     finish(*run(whole))
-    running, log = run(broken), broken / "log.jsonl"
-    while not log.exists() or len(lines(log)) < 2:
-        assert running[0].poll() is None, running[0].communicate()[0][-2000:]
-        time.sleep(0.01)
-    running[to].send_signal(sent)
-    for process in running:
-        if sent == signal.SIGKILL:  # the others would wait for this one
-            process.kill()
-        told = process.communicate(timeout=120)[0]
-        assert sent == signal.SIGKILL or "the same command continues there" in told, told[-2000:]
-        assert process.returncode in (-sent, 128 + sent)
-    assert not (broken / "0.npz").exists(), "it was over before it was killed"
+    log = broken / "log.jsonl"
+    for sent, to in interrupts:
+        before, running = len(lines(log)), run(broken)
+        while len(lines(log)) == before:
+            assert running[to].is_alive(), running[to].printed()[-2000:]
+            time.sleep(0.01)
+        os.kill(running[to].pid, sent)
+        for process in running:
+            if sent == signal.SIGKILL:  # the others would wait for this one
+                process.kill()
+            process.join(120)
+            told = process.printed()
+            assert sent == signal.SIGKILL or "the same command continues there" in told, told[-2000:]
+            assert process.exitcode in (-sent, 128 + sent)
+        assert not (broken / "0.npz").exists(), "it was over before it was interrupted"
     printed = finish(*run(broken))
     assert all("The training continues at epoch" in text for text in printed)
     logged, expected = lines(log), lines(whole / "log.jsonl")
@@ -516,16 +497,15 @@ def killed_and_continued(tmp_path, kind, processes, epochs=8, sent=signal.SIGKIL
 
 @on_tensorflow
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "processes"), [("data", 1), ("workers", 2)])
-def test_a_killed_training_on_several_devices_continues_exactly(tmp_path, kind, processes):
-    killed_and_continued(tmp_path, kind, processes)
+def test_a_killed_training_on_two_devices_continues_exactly(tmp_path):
+    interrupted_and_continued(tmp_path, "data", [(signal.SIGKILL, 0)], epochs=4)
 
 
 @on_tensorflow
 @pytest.mark.slow
-@pytest.mark.parametrize("to", [0, 1])
-def test_a_signal_to_one_of_two_processes_lets_both_save_and_leave(tmp_path, to):
-    killed_and_continued(tmp_path, "workers", 2, epochs=40, sent=signal.SIGTERM, to=to)
+def test_two_processes_continue_exactly_after_a_signal_to_either_and_a_kill(tmp_path):
+    interrupts = [(signal.SIGTERM, 0), (signal.SIGTERM, 1), (signal.SIGKILL, 0)]
+    interrupted_and_continued(tmp_path, "workers", interrupts, processes=2)
 
 
 def test_processes_leave_before_the_same_batch(tmp_path):
@@ -560,7 +540,7 @@ def test_a_killed_training_on_several_devices_of_jax_continues_exactly(tmp_path,
     monkeypatch.setattr(
         sys.modules[__name__], "RESUMED", RESUMED.replace('kind == "data"', "False").replace('"CPU:', '"cpu:')
     )
-    killed_and_continued(tmp_path, kind, 1)
+    interrupted_and_continued(tmp_path, kind, [(signal.SIGKILL, 0)])
 
 
 def test_the_first_of_several_processes_writes(tmp_path, monkeypatch):

@@ -1,8 +1,6 @@
 """What the recipes promise, on real data. Slow: minutes each."""
 
 import gzip
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -10,6 +8,7 @@ import sklearn.linear_model
 import sklearn.model_selection
 import sklearn.pipeline
 import sklearn.preprocessing
+from processes import finish, start
 
 from keras_cookbook import callbacks, recipes, tuning
 
@@ -110,6 +109,6 @@ def test_a_search_on_digits(algorithm, tmp_path):
         recipes.mlp, data, algorithm=algorithm, max_trials=6, epochs=9, folder=tmp_path, progress=False
     )
     assert found.best_score > 0.9
-    run = subprocess.run([sys.executable, "-c", AGAIN, tmp_path], capture_output=True, text=True, check=True)
-    again, told = map(float, run.stdout.split()[-2:])
+    (printed,) = finish(start(AGAIN, tmp_path))
+    again, told = map(float, printed.split()[-2:])
     assert again == pytest.approx(told, abs=1e-6) == pytest.approx(found.best_score, abs=1e-6)

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import json
-import multiprocessing
 import os
 import random
 import signal
@@ -16,6 +15,7 @@ import pytest
 import training_to_kill
 from interrupts import Interrupt, Interrupted
 from keras import callbacks as kc
+from processes import forked
 from training_to_kill import log
 
 from keras_cookbook import callbacks, recipes
@@ -305,8 +305,7 @@ def test_a_number_that_stays_the_same_is_no_improvement(tmp_path):
 
 def killed_until_done(folder, kills, epochs, chance):
     """Trains in processes that are killed at random moments; returns how they ended."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["training_to_kill"])
+    context = forked()
     ended = []
     while True:
         counter = context.Value("i", 0)

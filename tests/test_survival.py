@@ -1,23 +1,17 @@
 """A search that is killed, fails, or runs out of its budget."""
 
 import json
-import multiprocessing
 import os
 import random
 
 import keras
 import pytest
 import search_to_kill
+from processes import forked
 
 from keras_cookbook import recipes, tuning
 
 ALGORITHMS = ("random", "bayesian", "hyperband", "halving")
-
-
-def forked():
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["search_to_kill"])
-    return context
 
 
 def searched(folder, **options):

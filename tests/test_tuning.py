@@ -2,13 +2,12 @@
 
 import json
 import re
-import subprocess
-import sys
 import time
 
 import keras
 import numpy as np
 import pytest
+from processes import finish, start
 
 from keras_cookbook import recipes, tuning
 from keras_cookbook.recipes._kinds import Integer
@@ -59,11 +58,8 @@ def test_every_algorithm_finds_a_model_that_keeps_its_score(algorithm, iris, tmp
     assert logs["accuracy"] == pytest.approx(found.best_score, abs=1e-6)
     assert [path.name for path in (tmp_path / "s").glob("*.keras")] == ["best.keras"]
     if algorithm == "bayesian":  # and in a process that knows nothing
-        run = subprocess.run(
-            [sys.executable, "-c", FRESH, str(tmp_path / "s")], capture_output=True, text=True, check=False
-        )
-        assert run.returncode == 0, run.stderr[-2000:]
-        again, told = json.loads(run.stdout.splitlines()[-1])
+        (printed,) = finish(start(FRESH, tmp_path / "s"))
+        again, told = json.loads(printed.splitlines()[-1])
         assert again == pytest.approx(told, abs=1e-6)
 
 
@@ -233,8 +229,7 @@ for name, strategy in (("one", None), ("two", tf.distribute.MirroredStrategy(["C
 # The rows come in another order, so the losses differ a little.
 assert max(scores) < 0.4 and abs(scores[0] - scores[1]) < 0.05, scores
 """
-    run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr[-3000:]
+    finish(start(code, tmp_path))
 
 
 def test_an_integer_range_without_a_factor_of_two():
