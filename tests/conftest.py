@@ -20,12 +20,17 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 import keras
 import pytest
 
-if keras.backend.backend() == "tensorflow":
-    import tensorflow as tf
-
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+gc.set_threshold(50_000, 20, 50)  # rather once at the end of each test
 
 ROOT = Path(__file__).parent.parent
+
+
+def pytest_configure(config):
+    if keras.backend.backend() == "tensorflow" and "not slow" in config.option.markexpr:
+        import tensorflow as tf
+
+        # Nor is it rewritten; the slow tests train for long enough to gain by it.
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 @pytest.fixture(scope="session")
@@ -41,4 +46,5 @@ def real_data():
 def frozen():
     """What TensorFlow keeps of a test is not looked through again, which takes longer with each test."""
     yield
+    gc.collect()
     gc.freeze()

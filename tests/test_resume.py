@@ -345,14 +345,14 @@ needs_fork = pytest.mark.skipif(BACKEND != "tensorflow", reason="two steps at on
 
 @needs_fork
 def test_killed_again_and_again(tmp_path):
-    check_kills(tmp_path, kills=6, epochs=3)
+    check_kills(tmp_path, kills=3, epochs=2)
 
 
 @needs_fork
 @pytest.mark.slow
 def test_killed_many_times(tmp_path):
     """40 kills take ten minutes: KERAS_COOKBOOK_KILLS=40."""
-    kills = int(os.environ.get("KERAS_COOKBOOK_KILLS", "12"))
+    kills = int(os.environ.get("KERAS_COOKBOOK_KILLS", "9"))
     check_kills(tmp_path, kills=kills, epochs=max(3, kills // 2))
 
 

@@ -52,14 +52,15 @@ def check_kills(tmp_path, kills, algorithm, longest, trials):
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_killed_now_and_then(algorithm, tmp_path):
-    assert check_kills(tmp_path, 2, algorithm, longest=3, trials=8) >= 1  # a quick machine may have done by the second
+    assert check_kills(tmp_path, 2, algorithm, longest=3, trials=6) >= 1  # a quick machine may have done by the second
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_killed_many_times(algorithm, tmp_path):
-    kills = int(os.environ.get("KERAS_COOKBOOK_KILLS", "8"))
-    assert check_kills(tmp_path, kills, algorithm, longest=3, trials=30) >= kills // 2  # as above
+    """With KERAS_COOKBOOK_KILLS=50 that many kills in 30 trials of each."""
+    kills = int(os.environ.get("KERAS_COOKBOOK_KILLS", "5"))
+    assert check_kills(tmp_path, kills, algorithm, longest=3, trials=max(16, min(30, kills))) >= kills // 2  # as above
 
 
 @pytest.mark.parametrize("workers", [None, 2])
