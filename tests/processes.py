@@ -30,6 +30,7 @@ def start(code, *arguments, cwd=None, **environment):
     handle, path = tempfile.mkstemp(dir=folder().name)
     os.close(handle)
     arguments = [str(argument) for argument in arguments]
+    environment = {**os.environ, **environment}  # of now, not of when the first such process began
     process = forked().Process(target=run, args=(code, arguments, str(cwd or os.getcwd()), environment, path))
     process.printed = functools.partial(Path(path).read_text, encoding="utf-8")
     process.start()

@@ -327,7 +327,12 @@ def killed_until_done(folder, kills, epochs, chance):
         ended.append("in a write" if dies else "at a moment")
 
 
-def check_kills(tmp_path, kills, epochs):
+@pytest.mark.slow
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="two steps at once")
+def test_killed_many_times(tmp_path):
+    """40 kills take ten minutes: KERAS_COOKBOOK_KILLS=40."""
+    kills = int(os.environ.get("KERAS_COOKBOOK_KILLS", "9"))
+    epochs = max(3, kills // 2)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert killed_until_done(whole, 0, epochs, random.Random(0)) == []
     ended = killed_until_done(killed, kills, epochs, random.Random(5))
@@ -338,22 +343,6 @@ def check_kills(tmp_path, kills, epochs):
     assert [record["epoch"] for record in results[1]["log"]] == list(range(1, epochs + 1))
     assert sorted(os.listdir(killed)) == ["best.keras", "log.jsonl", "result.json", "resume"]
     assert len(os.listdir(killed / "resume")) == 2
-
-
-needs_fork = pytest.mark.skipif(BACKEND != "tensorflow", reason="two steps at once")
-
-
-@needs_fork
-def test_killed_again_and_again(tmp_path):
-    check_kills(tmp_path, kills=3, epochs=2)
-
-
-@needs_fork
-@pytest.mark.slow
-def test_killed_many_times(tmp_path):
-    """40 kills take ten minutes: KERAS_COOKBOOK_KILLS=40."""
-    kills = int(os.environ.get("KERAS_COOKBOOK_KILLS", "9"))
-    check_kills(tmp_path, kills=kills, epochs=max(3, kills // 2))
 
 
 # ---- signals ---------------------------------------------------------------------------------------------------------

@@ -50,9 +50,8 @@ def check_kills(tmp_path, kills, algorithm, longest, trials):
     return killed
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_killed_now_and_then(algorithm, tmp_path):
-    assert check_kills(tmp_path, 2, algorithm, longest=3, trials=6) >= 1  # a quick machine may have done by the second
+def test_killed_now_and_then(tmp_path):
+    assert check_kills(tmp_path, 2, "random", longest=3, trials=6) >= 1  # a quick machine may have done by the second
 
 
 @pytest.mark.slow
