@@ -29,7 +29,7 @@ def pytest_configure(config):
     if keras.backend.backend() == "tensorflow" and "not slow" in config.option.markexpr:
         import tensorflow as tf
 
-        # Nor is it rewritten; the slow tests train for long enough to gain by it.
+        # Nor are graphs rewritten; the slow tests train for long enough to gain by it.
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
