@@ -33,6 +33,10 @@ class Reached(BaseException):
     """Not an Exception: KerasTuner goes on after those."""
 
 
+class Late(BaseException):
+    """The target was not reached within the limit."""
+
+
 def seconds(method, task, seed):
     """One run; None where the target was not reached."""
     import keras
@@ -53,7 +57,7 @@ def seconds(method, task, seed):
             if logs["val_accuracy"] >= target:
                 raise Reached
             if time.perf_counter() - began > LIMIT:
-                raise TimeoutError
+                raise Late
 
     def network(width, rate, dropout):
         if task == "mlp":
@@ -128,7 +132,7 @@ def seconds(method, task, seed):
         if found.ranked and found.best_score >= target:
             raise Reached
 
-    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(TimeoutError):
+    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(Late):
         began = time.perf_counter()
         try:
             {"ours": ours, "optuna": with_optuna}.get(method, with_keras_tuner)(folder)

@@ -184,6 +184,7 @@ Task = Annotated[str, Choice("binary", "multiclass", "multilabel", "regression")
 Depth = Annotated[int, Integer(1, 1000, search=(1, 6))]
 Width = Annotated[int, Integer(1, 65536, search=(16, 512), log=True)]
 Rate = Annotated[float, Real(0, 1, search=(0.0, 0.5), below=True)]
+Augmentation = Annotated[str, Choice("none", "shift", "flip", "shift_flip")]
 Flag = Annotated[bool, Choice(True, False)]
 Activation = Annotated[
     str,

@@ -1,6 +1,7 @@
 """What recipes are made of, for use in any Keras model."""
 
 from .attention import EncoderBlock, Positions, SelfAttention, StepPooling
+from .augmentation import ShiftAndFlip
 from .latent import KeepLargest, Spread, gaussian_kl
 from .layers import Standardization
 from .losses import SmoothedSparseCategoricalCrossentropy
@@ -15,6 +16,7 @@ __all__ = [
     "PlannedSchedule",
     "Positions",
     "SelfAttention",
+    "ShiftAndFlip",
     "SmoothedSparseCategoricalCrossentropy",
     "SpectralNormalization",
     "Spread",

@@ -6,8 +6,9 @@ import keras
 
 from .._contract import recipe
 from .._heads import head
-from .._kinds import Activation, Choice, Flag, Integer, Rate, Shape, Size, Task, Width
+from .._kinds import Activation, Augmentation, Choice, Flag, Integer, Rate, Shape, Size, Task, Width
 from .._training import Training
+from ..parts.augmentation import augmented
 from ..parts.normalization import BatchNormalization
 
 
@@ -27,6 +28,7 @@ def cnn(
     units: Width = 128,
     activation: Activation = "relu",
     dropout: Rate = 0.25,
+    augmentation: Augmentation = "none",
     rescale: Flag = True,
 ) -> keras.Model:
     """Small convolutional network (LeCun et al., 1998): filters that look at patches, pooling, a dense layer.
@@ -39,6 +41,9 @@ def cnn(
         kernel_size: the height and width of a filter, in pixels.
         units: the size of the dense layer before the output.
         dropout: the share of features left out, before and after the dense layer, in each training step.
+        augmentation: how each training step changes the images at random: "shift" moves them by up to an eighth of
+            height and width, "flip" exchanges left and right of half of them (not for digits or text), "shift_flip"
+            does both (He et al., 2015).
         rescale: whether the network maps pixels 0..255 to -1..1 itself; False for images that are scaled already.
     Fit on:
         x: uint8 or float32 (images, height, width, channels), 0..255.
@@ -56,6 +61,7 @@ def cnn(
         )
     inputs = keras.Input(input_shape)
     x = keras.layers.Rescaling(1 / 127.5, offset=-1)(inputs) if rescale else inputs
+    x = augmented(x, augmentation)
     for stage in range(depth):
         x = keras.layers.Conv2D(width * 2**stage, kernel_size, padding="same", use_bias=False)(x)
         # What follows the pooling has a quarter of the values to work on; the network learns as much.

@@ -6,8 +6,9 @@ import keras
 
 from .._contract import recipe
 from .._heads import head
-from .._kinds import Choice, Flag, Integer, Rate, Shape, Size, Task
+from .._kinds import Augmentation, Choice, Flag, Integer, Rate, Shape, Size, Task
 from .._training import Training
+from ..parts.augmentation import augmented
 from ..parts.normalization import BatchNormalization
 
 #: Depth -> the kind of block, and how many in each of the four stages (He et al., table 1).
@@ -36,6 +37,7 @@ def resnet(
     width: Annotated[int, Integer(1, 1024, search=(16, 64), log=True)] = 64,
     stem: Annotated[str, Choice("auto", "small", "imagenet")] = "auto",
     dropout: Rate = 0.0,
+    augmentation: Augmentation = "none",
     rescale: Flag = True,
 ) -> keras.Model:
     """Residual network (He et al., 2015): blocks that learn what to add to their input, so that depth does not hurt.
@@ -49,6 +51,9 @@ def resnet(
         stem: "imagenet" begins with a 7x7 convolution and pooling, which divide height and width by 4; "small" with a
             3x3 convolution, which keeps them; "auto" is "small" where a side has fewer than 96 pixels.
         dropout: the share of features left out before the output, in each training step.
+        augmentation: how each training step changes the images at random: "shift" moves them by up to an eighth of
+            height and width, "flip" exchanges left and right of half of them (not for digits or text), "shift_flip"
+            does both (He et al., 2015).
         rescale: whether the network maps pixels 0..255 to -1..1 itself; False for images that are scaled already.
     Fit on:
         x: uint8 or float32 (images, height, width, channels), 0..255.
@@ -62,6 +67,7 @@ def resnet(
         stem = "small" if min((side for side in input_shape[:2] if side), default=224) < 96 else "imagenet"
     inputs = keras.Input(input_shape)
     x = keras.layers.Rescaling(1 / 127.5, offset=-1)(inputs) if rescale else inputs
+    x = augmented(x, augmentation)
     if stem == "imagenet":
         x = keras.layers.ReLU()(convolution(x, width, 7, strides=2))
         x = keras.layers.ZeroPadding2D(1)(x)
