@@ -12,6 +12,8 @@ import tempfile
 import traceback
 from pathlib import Path
 
+import numpy as np
+
 
 def forked():
     """The means of `multiprocessing` to begin such processes."""
@@ -31,7 +33,8 @@ def start(code, *arguments, cwd=None, **environment):
     os.close(handle)
     arguments = [str(argument) for argument in arguments]
     environment = {**os.environ, **environment}  # of now, not of when the first such process began
-    process = forked().Process(target=run, args=(code, arguments, str(cwd or os.getcwd()), environment, path))
+    given = (code, arguments, str(cwd or os.getcwd()), environment, path)
+    process = forked().Process(target=run, args=given, daemon=True)  # one that a failed test leaves is not waited for
     process.printed = functools.partial(Path(path).read_text, encoding="utf-8")
     process.start()
     return process
@@ -41,6 +44,7 @@ def run(code, arguments, cwd, environment, path):
     os.environ.update(environment)
     os.chdir(cwd)
     sys.argv = ["-c", *arguments]
+    np.random.seed()  # forked processes would all draw the same
     with open(path, "w", buffering=1, encoding="utf-8") as printed:
         for stream in (1, 2):
             os.dup2(printed.fileno(), stream)

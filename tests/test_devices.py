@@ -310,7 +310,7 @@ def test_two_processes_search_together(tmp_path):
 
     running = both()
     while len(trials(folder)) < 2:
-        assert running[0].is_alive(), running[0].printed()[-2000:]
+        assert all(process.is_alive() for process in running), [process.printed()[-2000:] for process in running]
         time.sleep(0.01)
     for process in running:
         process.kill()
@@ -468,7 +468,7 @@ def interrupted_and_continued(tmp_path, kind, interrupts, processes=1, epochs=6)
     for sent, to in interrupts:
         before, running = len(lines(log)), run(broken)
         while len(lines(log)) == before:
-            assert running[to].is_alive(), running[to].printed()[-2000:]
+            assert all(process.is_alive() for process in running), [process.printed()[-2000:] for process in running]
             time.sleep(0.01)
         os.kill(running[to].pid, sent)
         for process in running:
