@@ -8,6 +8,8 @@ same layers, epochs and early stopping. Plain KerasTuner is what its guide shows
 and `tuner.search(x, y, ...)`; batch sizes are searched in the `fit` of a `HyperModel`.
 """
 
+import concurrent.futures
+import itertools
 import json
 import os
 import shutil
@@ -85,22 +87,34 @@ def one_worker():
     return Side(timed, how="ours", workers=1), Side(timed, how="plain")
 
 
-def single_threaded(workers):
-    """Trials of `cnn` that take seconds, each on one thread; the time to begin the processes is included."""
+def single_threaded(workers, trials=16, seed=0):
+    """Trials of `cnn` that take seconds, each on one thread and as long as the others; the time to begin the processes
+    is included."""
     os.environ.update(dict.fromkeys([*THREADS, "TF_NUM_INTEROP_THREADS"], "1"))
     from keras_cookbook import recipes, tuning
 
-    data, seeds = recipes.data.load("digits"), iter(range(1000))
+    data, seeds = recipes.data.load("digits"), itertools.count(seed)
 
     def run():
         with tempfile.TemporaryDirectory() as folder:
             start = clock()
             tuning.search(
-                recipes.cnn, data, algorithm="random", max_trials=16, workers=workers, folder=folder, progress=False,
-                patience=20, seed=next(seeds), epochs=12, width=[16, 32], batch_size=32,
+                recipes.cnn, data, algorithm="random", max_trials=trials, workers=workers, folder=folder, patience=20,
+                progress=False, seed=next(seeds), epochs=12, depth=2, width=32, kernel_size=3, units=64, batch_size=32,
             )  # fmt: skip
             return clock() - start
 
+    return run
+
+
+def at_once(*sides):
+    """Several sides as one: they run beside each other, and the time is that of the last."""
+
+    def run():
+        with concurrent.futures.ThreadPoolExecutor(len(sides)) as pool:
+            return max(pool.map(lambda side: side(), sides))
+
+    run.close = lambda: [side.close() for side in sides]
     return run
 
 
@@ -108,6 +122,13 @@ def single_threaded(workers):
 def two_workers():
     """On two cores."""
     return Side(single_threaded, workers=2), Side(single_threaded, workers=1)
+
+
+@case("two searches of 8 such trials beside each other, without workers", "one of 16 trials", rounds=3)
+def two_searches():
+    """What the machine's two cores give to two programs that have nothing to do with each other."""
+    halves = [Side(single_threaded, workers=None, trials=8, seed=seed) for seed in (0, 100)]
+    return at_once(*halves), Side(single_threaded, workers=None)
 
 
 @case(f"search of {TRIALS} trials, in this process", "plain KerasTuner", rounds=5)

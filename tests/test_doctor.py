@@ -221,6 +221,11 @@ COURSES = [
     (None, Course(epochs=epochs(loss=[2.0, 0.02, 0.04, 0.02, 0.04, 0.02, 0.04]))),
     ("no_learning", Course(epochs=epochs(loss=[1.11, 1.1, 1.1, 1.1]), guess=1.1)),
     (None, Course(epochs=epochs(loss=[1.11, 1.1, 1.1, 1.1]), guess=1.1, rates=[1e-6, 2e-6, 3e-6])),
+    (None, Course(epochs=epochs(loss=[0.271, 0.274, 0.273]), guess=0.25, planned=25)),  # xor
+    ("no_learning", Course(epochs=epochs(loss=[0.271, 0.274, 0.273]), guess=0.25, planned=12)),
+    (None, Course(looks([0.717, 0.715, 0.71]), epochs(loss=[0.717, 0.712, 0.708]), guess=0.693)),  # three steps
+    ("still_falling", Course(
+        looks([0.717, 0.715, 0.71]), epochs(loss=[0.717, 0.712, 0.708]), guess=0.693, ended="complete")),
     (None, Course(epochs=epochs(loss=[1.11, 1.0, 0.9, 0.8]), guess=1.1)),
     (None, Course(epochs=epochs(loss=[0.6925, 0.6891, 0.6844]), guess=0.693)),  # plain SGD on embeddings
     ("overfitting", Course(epochs=epochs(loss=[1, 0.8, 0.6, 0.4, 0.3, 0.2], val_loss=[1, 0.9, 0.8, 0.95, 1.1, 1.3]))),
@@ -492,6 +497,20 @@ def test_it_looks_before_the_first_step():
     doctor = TrainingDoctor(tell=False)
     recipes.mlp((6,), 3, learning_rate=0.5).fit(X, Y, verbose=0, callbacks=[doctor])
     assert (doctor.findings[0].code, doctor.findings[0].epoch) == ("learning_rate_range", None)
+
+
+@pytest.mark.parametrize(("wrong", "severity"), [(False, "note"), (True, "warning")])
+def test_what_is_unusual_is_a_fault_where_the_training_has_one(wrong, severity):
+    """Adam at 0.08 is; numbers that are not finite are a fault."""
+    doctor = TrainingDoctor(tell=False)
+    x = X.copy()
+    x[::50, 0] = np.nan if wrong else 0.0
+    net = keras.Sequential([keras.Input((6,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(3, "softmax")])
+    net.compile(keras.optimizers.Adam(0.08), "sparse_categorical_crossentropy")
+    (suspicion,) = callbacks.preflight(net, (X, Y))
+    assert (suspicion.code, suspicion.severity, suspicion.is_suspicion) == ("learning_rate_range", "warning", True)
+    callbacks.fit(net, x, Y, epochs=3, verbose=0, callbacks=[doctor])
+    assert {f.code: f.severity for f in doctor.findings}["learning_rate_range"] == severity
 
 
 def test_with_the_usual_callbacks(tmp_path):

@@ -111,7 +111,7 @@ def build_oracle(algorithm, objective, max_trials, seed, space):
     kind, settings = ORACLES[algorithm], {"max_trials": None}  # the loop counts them
     if algorithm == "bayesian":
         # KerasTuner draws three points a dimension at random first, which is most of a short search.
-        settings["num_initial_points"] = max(2, min(3 * len(space.names), (max_trials or 100) // 3))
+        settings["num_initial_points"] = max(2, min(len(space.names) + 1, (max_trials or 100) // 3))
     if algorithm == "hyperband":
         if "epochs" in space.names:
             raise ValueError(

@@ -28,7 +28,8 @@ _ROLL_BACKS = 3
 class TrainingDoctor(Looking):
     """Watches a training through a fixed batch, and says what is wrong, where, and what to do about it.
 
-    Before the first step `preflight` looks at model and data. Then looks are taken after steps 1, 2, 4, 8, ... and each
+    Before the first step `preflight` looks at model and data; what is only unusual, such as a large learning rate,
+    stays a note until the training shows a fault of its own. Then looks are taken after steps 1, 2, 4, 8, ... and each
     `every` steps: at the gradient of each layer, how far one step moves its weights, dead and saturated units, and the
     first layer that is no longer finite. Rules judge these and the logs of the epochs. The training itself is
     untouched: its weights are the same to the last bit with the doctor and without.
@@ -122,12 +123,15 @@ class TrainingDoctor(Looking):
         super().on_train_begin(logs)
         recipe = getattr(self.model, "recipe", None) or {}
         settings = dict(recipe.get("arguments", {})) | dict(recipe.get("training", {}))
-        self.findings, self._known, self.culprit = [], {}, None
-        self.course = Course(self.looks, settings=settings, game=len(inner_optimizers(self.model)) > 1)
+        self.findings, self._known, self._suspected, self.culprit = [], {}, [], None
+        game = len(inner_optimizers(self.model)) > 1
+        self.course = Course(self.looks, settings=settings, game=game, planned=self.params.get("epochs"))
         self._good, self._rolled_back = None, 0
         if not self._within_fit:
             self._call = {}  # that of another training
-        self._take(preflight(self.model, **self._shown()))
+        found = preflight(self.model, **self._shown())
+        self._suspected = [finding for finding in found if finding.is_suspicion]
+        self._take([replace(f, severity="note") if f.is_suspicion else f for f in found])
 
     def _shown(self) -> dict:
         """What `preflight` is given of the call to `fit`."""
@@ -152,17 +156,19 @@ class TrainingDoctor(Looking):
             logs["findings"] = len(self.findings)
 
     def on_train_end(self, logs=None):
-        asked = self.params.get("epochs")
+        asked = self.course.planned
         self.course.ended = "early" if asked and len(self.course.epochs) < asked else "complete"
         self._judge()
 
     def get_state(self):
         """What was found, and the epochs; looks are taken anew."""
         findings = [vars(finding) for finding in self.findings]
-        return {"findings": findings, "epochs": self.course.epochs, "steps": self._before}
+        suspected = [vars(finding) for finding in self._suspected]
+        return {"findings": findings, "suspected": suspected, "epochs": self.course.epochs, "steps": self._before}
 
     def set_state(self, state):
         self.findings = [Finding(**finding) for finding in state["findings"]]
+        self._suspected = [Finding(**finding) for finding in state["suspected"]]
         self._known = {_key(finding): _grave(finding) for finding in self.findings}
         self.course.epochs, self._before = list(state["epochs"]), state["steps"]
 
@@ -224,6 +230,9 @@ class TrainingDoctor(Looking):
 
     def _take(self, findings):
         fresh = self._fresh(findings)
+        if any(finding.severity != "note" for finding in fresh):  # which bears out what was suspected
+            fresh += self._fresh(replace(finding, **self.course.now) for finding in self._suspected)
+            self._suspected = []
         new = {_key(finding): _grave(finding) for finding in fresh}
         self.findings = [finding for finding in self.findings if _key(finding) not in new] + fresh
         self._known |= new

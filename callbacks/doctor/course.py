@@ -20,6 +20,7 @@ class Course:
         hidden: Names of the layers whose answers a layer with weights takes up.
         settings: Arguments and training settings of the recipe by name; empty for another model.
         game: Whether several optimizers play against each other: then a loss that does not fall says nothing.
+        planned: The epochs that `fit` was asked for; None where that is not known.
         ended: How training ended, "complete" or "early"; None while it runs.
     """
 
@@ -30,6 +31,7 @@ class Course:
     hidden: set = field(default_factory=set)
     settings: dict = field(default_factory=dict)
     game: bool = False
+    planned: int | None = None
     ended: str | None = None
 
     @property

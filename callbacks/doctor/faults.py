@@ -244,3 +244,6 @@ SYMPTOMS = (
     "overfitting",
     "still_falling",
 )
+
+#: What is unusual and may be right all the same: whether it is, training shows.
+SUSPICIONS = ("loss_and_activation", "stacked_linear", "weight_scale", "learning_rate_range", "initial_loss")

@@ -2,11 +2,13 @@
 
 from dataclasses import asdict, dataclass, field
 
-from .faults import CATEGORIES, FAULTS, SYMPTOMS, Fault
+from .faults import CATEGORIES, FAULTS, SUSPICIONS, SYMPTOMS, Fault
 
 __all__ = ["CATEGORIES", "FAULTS", "SEVERITIES", "SYMPTOMS", "Fault", "Finding", "by_severity"]
 
 SEVERITIES = ("note", "warning", "error")
+#: Above this confidence it is no suspicion.
+_SURE = 0.7
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,11 @@ class Finding:
 
     def __str__(self):
         return f"{self.fault.title}: {self.message} {self.fault.advice}"
+
+    @property
+    def is_suspicion(self) -> bool:
+        """Whether it stays a note for as long as training shows no fault of its own."""
+        return self.severity == "warning" and self.code in SUSPICIONS and self.confidence <= _SURE
 
     def as_dict(self) -> dict:
         """Plain values, with what the catalogue says."""

@@ -16,6 +16,10 @@ DIVERGED = 2.0
 FALL, GUESS = 0.02, 0.98
 #: A loss so many times that of a guess begins elsewhere, and may fall for long before it gets there.
 FAR = 3
+#: A plateau at the beginning is passed within a quarter of the training, or has lasted for so many epochs.
+PLATEAU, LONG_PLATEAU = 1 / 4, 10
+#: Fewer steps than these are too few to judge by.
+FEW_STEPS = 64
 #: Two falls by this share of a guess' loss, the second larger: it begins slowly, as plain SGD does on embeddings.
 GAINING = 0.002
 #: The norm of a gradient that moves nothing.
@@ -96,6 +100,15 @@ def no_learning(course):
         return
     if _stuck(course, losses, lasting(course)):
         return  # it is worse than that
+    if course.looks and course.looks[-1].step < FEW_STEPS:
+        if course.ended == "complete" and losses == sorted(losses, reverse=True):
+            yield Finding(
+                "still_falling",
+                f"Training has ended after {len(losses)} epochs of few steps each, and the loss still falls.",
+                "warning", None, "epochs", **course.now, evidence={"loss": losses[-1], "guess": course.guess},
+                confidence=0.7,
+            )  # fmt: skip
+        return
     # What comes from far away falls for long; then it is the last epoch that tells whether it goes on.
     first = losses[-2] if losses[0] > FAR * course.guess else losses[0]
     fall = (first - losses[-1]) / abs(first) if first else 0.0
@@ -110,11 +123,16 @@ def no_learning(course):
             "warning", None, "learning_rate", **course.now, evidence=evidence, confidence=0.8,
             remedy=course.slower(0.1),
         )  # fmt: skip
-    elif fall < FALL and not _gaining(losses, course.guess):
+    elif fall < FALL and _patient(course, losses) and not _gaining(losses, course.guess):
         yield Finding(
             "no_learning", f"After {len(losses)} epochs the loss is {losses[-1]:.3g}; {beside}.", "error", None, None,
             **course.now, evidence=evidence, confidence=0.7, remedy=course.slower(),
         )  # fmt: skip
+
+
+def _patient(course, losses) -> bool:
+    """Whether the beginning of the training is over."""
+    return course.planned is None or len(losses) >= min(PLATEAU * course.planned, LONG_PLATEAU)
 
 
 def _gaining(losses, guess) -> bool:
