@@ -146,6 +146,18 @@ def test_warm_start_tries_no_point_again(algorithm, tmp_path):
 
 
 @pytest.mark.parametrize("algorithm", ["bayesian", "tpe"])
+def test_the_defaults_come_first(algorithm, tmp_path):
+    if algorithm == "tpe":
+        pytest.importorskip("optuna")
+    options = {"width": [8, 24], "learning_rate": (1e-4, 1e-2), "batch_size": (16, 48), "dropout": (0.3, 0.6)}
+    found = small(tmp_path, algorithm=algorithm, max_trials=2, **options)
+    first, second = (trial["values"] for trial in found.trials)
+    nearest = {"width": 24, "learning_rate": 1e-3, "dropout": 0.3}
+    assert {name: first[name] for name in nearest} == pytest.approx(nearest)
+    assert first != second
+
+
+@pytest.mark.parametrize("algorithm", ["bayesian", "tpe"])
 def test_warm_start_guides(algorithm, tmp_path):
     if algorithm == "tpe":
         pytest.importorskip("optuna")

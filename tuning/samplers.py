@@ -25,9 +25,9 @@ def defaults(hyperparameters):
 class GaussianProcess(keras_tuner.oracles.BayesianOptimizationOracle):
     """KerasTuner's Bayesian optimisation, which proposes no point again and takes a tenth of its time.
 
-    The first point is that of the defaults, then some come at random. Each further one has the largest expected
-    improvement (Jones et al., 1998, doi:10.1023/A:1008306431147) among many at random, whose values are such as a trial
-    can have.
+    Where nothing is known yet, the first point is that of the defaults, and some come at random. Each further one has
+    the largest expected improvement (Jones et al., 1998, doi:10.1023/A:1008306431147) among many at random, whose
+    values are such as a trial can have.
     """
 
     def _make_gpr(self):
@@ -36,13 +36,17 @@ class GaussianProcess(keras_tuner.oracles.BayesianOptimizationOracle):
         return process
 
     def populate_space(self, trial_id):
-        values = defaults(self.hyperparameters)
-        if not self._duplicate(values):
+        if not self.trials:
+            values = defaults(self.hyperparameters)
+            self._duplicate(values)  # it is known from now on
             return {"status": "RUNNING", "values": values}
         done = [trial for trial in self.trials.values() if trial.status == "COMPLETED"]
+        early = len(done) < self.num_initial_points
         # A process that is wrong about where the best is would look there for ever.
-        if len(done) < self.num_initial_points or len(self.trials) % AT_RANDOM == 0:
-            return self._random_populate_space()
+        if early or len(self.trials) % AT_RANDOM == AT_RANDOM - 1:
+            drawn = self._random_populate_space()
+            if early or drawn["status"] == "RUNNING":  # it has not only met with what was tried
+                return drawn
         with warnings.catch_warnings():
             # The fit tells of length scales at their bound; nothing follows from it.
             warnings.filterwarnings("ignore", module="sklearn.gaussian_process")
@@ -69,8 +73,8 @@ class GaussianProcess(keras_tuner.oracles.BayesianOptimizationOracle):
 
 
 class TreeParzen(keras_tuner.Oracle):
-    """Proposes where good trials are dense and bad ones are not (Bergstra et al., 2011; Optuna's `TPESampler`), after
-    the point of the defaults.
+    """Proposes where good trials are dense and bad ones are not (Bergstra et al., 2011; Optuna's `TPESampler`); where
+    nothing is known yet, the defaults.
 
     Raises:
         ImportError: without Optuna.
@@ -89,7 +93,6 @@ class TreeParzen(keras_tuner.Oracle):
             sampler = optuna.samplers.TPESampler(seed=self.seed, multivariate=True, group=True, constant_liar=True)
         direction = {"min": "minimize", "max": "maximize"}[self.objective.direction]
         self.study = optuna.create_study(sampler=sampler, direction=direction)
-        self.study.enqueue_trial(defaults(self.hyperparameters))
         self.asked = {}
 
     def distribution(self, hp):
@@ -114,6 +117,8 @@ class TreeParzen(keras_tuner.Oracle):
         return hps.values
 
     def populate_space(self, trial_id):
+        if not self.trials:
+            self.study.enqueue_trial(defaults(self.hyperparameters))
         for _ in range(self._max_collisions):
             asked = self.study.ask()
             values = self.suggested(asked)
