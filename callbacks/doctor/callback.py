@@ -130,8 +130,9 @@ class TrainingDoctor(Looking):
         if not self._within_fit:
             self._call = {}  # that of another training
         found = preflight(self.model, **self._shown())
-        self._suspected = [finding for finding in found if finding.is_suspicion]
-        self._take([replace(f, severity="note") if f.is_suspicion else f for f in found])
+        if all(finding.severity == "note" or finding.is_suspicion for finding in found):
+            self._suspected = [finding for finding in found if finding.is_suspicion]
+        self._take([replace(finding, severity="note") if finding in self._suspected else finding for finding in found])
 
     def _shown(self) -> dict:
         """What `preflight` is given of the call to `fit`."""
