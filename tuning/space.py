@@ -207,16 +207,17 @@ def narrowed(argument, values, name):
     if not values:
         raise ValueError(f"{name} is given no value to search.")
     default = argument.default
-    number = isinstance(default, int | float) and isinstance(kind, Number)
+    numbers = isinstance(kind, Number) and None not in (default, *values)
     if isinstance(values, list):
-        nearby = min(values, key=lambda value: abs(value - default)) if number else values[0]
-        return Argument(Choice(*values, search=True), default if default in values else nearby)
+        if default not in values:
+            default = min(values, key=lambda value: abs(value - default)) if numbers else values[0]
+        return Argument(Choice(*values, search=True), default)
     if not isinstance(kind, Number):
         raise ValueError(f"{name} has no order, so it cannot range over {values!r}; give the values as a list.")
     if len(values) != 2 or values[0] > values[1]:
         raise ValueError(f"{name} must range over (lowest, highest), not {values!r}.")
-    nearby = min(max(default, values[0]), values[1]) if number else values[0]
-    return Argument(dataclasses.replace(kind, search=values), nearby)
+    default = min(max(default, values[0]), values[1]) if numbers else values[0]
+    return Argument(dataclasses.replace(kind, search=values), default)
 
 
 def entry(name, argument):

@@ -38,7 +38,7 @@ class ShiftAndFlip(keras.layers.Layer):
 
     def source(self, count, size):
         """Where along an axis each pixel of each image comes from."""
-        largest = ops.cast(ops.floor(self.shift * ops.cast(size, "float32")), "float32")
+        largest = ops.floor(self.shift * ops.cast(size, "float32"))
         steps = ops.floor(keras.random.uniform((count, 1), seed=self.generator) * (2 * largest + 1)) - largest
         place = ops.abs(ops.arange(size, dtype="int32")[None] + ops.cast(steps, "int32"))
         return size - 1 - ops.abs(size - 1 - place)
