@@ -6,7 +6,9 @@ another, each with all cores; `case` registers two sides under a name; `main` ru
 """
 
 import argparse
+import collections
 import contextlib
+import functools
 import importlib
 import json
 import os
@@ -28,6 +30,8 @@ CPU_TIME = bool(os.environ.get("BENCHMARK_CPU_TIME"))
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
 clock = time.process_time if CPU_TIME else time.perf_counter
+#: The seconds spent in what is `counted`.
+SPENT = collections.Counter()
 
 
 class Missing(Exception):
@@ -148,6 +152,47 @@ def epochs_of(model, data, epochs=1000, callbacks=()):
 
     threading.Thread(target=fit, daemon=True).start()
     return run
+
+
+def counted(function):
+    """The same function; its seconds are added to those that were spent."""
+
+    @functools.wraps(function)
+    def run(*arguments, **named):
+        began = time.perf_counter()
+        try:
+            return function(*arguments, **named)
+        finally:
+            SPENT["seconds"] += time.perf_counter() - began
+
+    return run
+
+
+def time_with(callback, model, data, epochs):
+    """The time of a training with the callback, in units of the same without.
+
+    A machine's own speed may vary by more than a callback costs; times of two trainings then say nothing. What is
+    measured here is the time spent in the callback's methods, and in what else is `counted`, beside the rest of the
+    same training, from the end of its first epoch.
+    """
+    import keras
+
+    from keras_cookbook import callbacks
+
+    for name in dir(callback):
+        if name.startswith("on_"):
+            setattr(callback, name, counted(getattr(callback, name)))
+    began = []
+
+    def begin(epoch, logs):
+        if not epoch:
+            SPENT.clear()
+            began.append(time.perf_counter())
+
+    first = keras.callbacks.LambdaCallback(on_epoch_end=begin)
+    callbacks.fit(model, data, epochs=epochs, shuffle=False, verbose=0, callbacks=[callback, first])
+    whole = time.perf_counter() - began[0]
+    return whole / (whole - SPENT["seconds"])
 
 
 def recipe(name):

@@ -9,6 +9,7 @@ import multiprocessing.connection
 import os
 import sys
 import tempfile
+import time
 import traceback
 from pathlib import Path
 
@@ -54,6 +55,13 @@ def run(code, arguments, cwd, environment, path):
         except Exception:
             traceback.print_exc()
             sys.exit(1)
+
+
+def wait(processes, happened):
+    """Until `happened()`, which is asked again and again while all of them run."""
+    while not happened():
+        assert all(process.is_alive() for process in processes), [process.printed()[-2000:] for process in processes]
+        time.sleep(0.01)
 
 
 def finish(*processes):

@@ -6,13 +6,12 @@ import random
 import signal
 import socket
 import sys
-import time
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from processes import finish, start
+from processes import finish, start, wait
 
 from keras_cookbook import callbacks, recipes, tuning
 from keras_cookbook.callbacks.resume.signals import Agreement, Signals
@@ -309,9 +308,7 @@ def test_two_processes_search_together(tmp_path):
             return []
 
     running = both()
-    while len(trials(folder)) < 2:
-        assert all(process.is_alive() for process in running), [process.printed()[-2000:] for process in running]
-        time.sleep(0.01)
+    wait(running, lambda: len(trials(folder)) >= 2)
     for process in running:
         process.kill()
         process.join()
@@ -467,9 +464,7 @@ def interrupted_and_continued(tmp_path, kind, interrupts, processes=1, epochs=6)
     log = broken / "log.jsonl"
     for sent, to in interrupts:
         before, running = len(lines(log)), run(broken)
-        while len(lines(log)) == before:
-            assert all(process.is_alive() for process in running), [process.printed()[-2000:] for process in running]
-            time.sleep(0.01)
+        wait(running, lambda before=before: len(lines(log)) > before)
         os.kill(running[to].pid, sent)
         for process in running:
             if sent == signal.SIGKILL:  # the others would wait for this one
