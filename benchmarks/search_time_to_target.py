@@ -1,7 +1,7 @@
 """Seconds until a search has a model with a given validation accuracy, against KerasTuner's and Optuna's.
 
     python benchmarks/search_time_to_target.py --seeds 10 --out times.jsonl   # goes on where it was interrupted
-    python benchmarks/search_time_to_target.py --table times.jsonl
+    python benchmarks/search_time_to_target.py --table times.jsonl --plot time_to_target.svg
 
 Each run is a process of its own, one after the other; its clock begins when the data are loaded and everything is
 imported, and ends with the first epoch that reaches the target, or after `LIMIT` seconds. All search the same space,
@@ -31,7 +31,13 @@ SAME = {
     "mlp": {"activation": "relu", "schedule": "constant", "warmup": 0.0},
     "cnn": {"kernel_size": 3, "units": 128, "schedule": "constant", "warmup": 0.0},
 }
-METHODS = ("ours", "hyperband", "bayesian", "optuna")
+LABELS = {
+    "ours": "tuning.search",
+    "hyperband": "KerasTuner's Hyperband",
+    "bayesian": "KerasTuner's Bayesian",
+    "optuna": "Optuna's TPE with pruning",
+}
+METHODS = tuple(LABELS)
 
 
 class Reached(BaseException):
@@ -190,14 +196,35 @@ def table(out):
             print(f"{task:4} ours to the best of the others: {medians['ours'] / best:.2f}")
 
 
+def plot(out, picture):
+    """For each time, the share of runs that have reached the target by then."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, len(TASKS), figsize=(9, 3.2), sharey=True, layout="constrained")
+    for ax, (task, target) in zip(axes, TASKS.items(), strict=True):
+        for method, label in LABELS.items():
+            times = sorted(line[3] or LIMIT for line in lines(out) if line[:2] == [method, task])
+            reached = [took for took in times if took < LIMIT]
+            share = [index / len(times) for index in range(len(reached) + 1)]
+            ax.step(
+                [0, *reached, LIMIT], [*share, share[-1]], where="post", label=label, lw=2 if method == "ours" else 1
+            )
+        ax.set(title=f"{task} to {target:.1%}", xlabel="seconds", xlim=(0, LIMIT), ylim=(0, 1.02))
+        ax.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("share of runs")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(LABELS), frameon=False)
+    figure.savefig(picture)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--out", default="times.jsonl")
-    parser.add_argument("--table", metavar="FILE")
+    parser.add_argument("--table", metavar="FILE", help="runs nothing")
+    parser.add_argument("--plot", metavar="PICTURE")
     given = parser.parse_args()
-    if given.table:
-        table(given.table)
-    else:
+    if not given.table:
         run(given.seeds, given.out)
-        table(given.out)
+    table(given.table or given.out)
+    if given.plot:
+        plot(given.table or given.out, given.plot)
