@@ -104,6 +104,46 @@ def test_the_first_layer_that_is_not_finite_is_named():
     assert not found.finite
 
 
+class Cut(L.Layer):
+    """Lets no gradient through."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.load = keras.metrics.Mean("load")
+
+    def call(self, x):
+        return keras.ops.stop_gradient(x)
+
+
+def test_a_layer_that_the_loss_does_not_reach():
+    found = seen(net(relu(name="one"), Cut(name="cut"), relu(name="two")))
+    assert [(f.code, f.layer, f.severity) for f in found if f.severity != "note"] == [("no_gradient", "one", "warning")]
+    doctor = TrainingDoctor(tell=False)
+    net(Cut(name="cut")).fit(X, Y, verbose=0, callbacks=[doctor])
+    assert doctor.course.owners["load"] == "cut"
+
+
+def half(weight=1e-9):
+    """Computes in float16, with a loss that is counted in so small a unit."""
+    keras.utils.set_random_seed(0)
+    hidden = [relu(8, dtype="mixed_float16") for _ in range(2)]
+    model = keras.Sequential([keras.Input((6,)), *hidden, L.Dense(3, "softmax", dtype="float32")])
+    model.compile(keras.optimizers.Adam(0.01, epsilon=1e-12), "sparse_categorical_crossentropy", loss_weights=[weight])
+    return model
+
+
+def test_gradients_that_float16_cannot_hold():
+    doctor = TrainingDoctor(tell=False)
+    callbacks.fit(half(), X, Y, batch_size=16, epochs=5, verbose=0, callbacks=[doctor])
+    found = [finding for finding in doctor.findings if finding.severity != "note"]
+    assert [finding.code for finding in found] == ["underflow"]
+    assert found[0].remedy == {"auto_scale_loss": True}
+    trial = doctor.try_remedy()
+    assert trial.cured, trial
+    assert trial.before < 0.7 < trial.after, trial
+    assert [f.code for f in seen(half(weight=1.0), epochs=5) if f.severity != "note"] == []
+
+
 # ---- no trace --------------------------------------------------------------------------------------------------------
 
 
@@ -207,6 +247,13 @@ COURSES = [
     (None, Course(looks([1, 0.9, 0.8, 0.5, 0.3], [(1,) * 4] * 3 + [(9, 9, 900, 9)] * 2))),
     ("vanishing_gradient", Course(looks([1] * 4, [(1e-6, 1e-4, 1e-2, 1)] * 4))),
     (None, Course(looks([1, 0.2, 0.1, 0.05], [(1e-6, 1e-4, 1e-2, 1)] * 4))),
+    ("no_gradient", Course(looks([1] * 4, [(0, 1, 1, 1)] * 4))),
+    ("no_gradient", Course(looks([1, 0.4, 0.2, 0.1], [(1, 1, 0, 1)] * 4))),
+    ("underflow", Course(looks([1] * 4, [(0, 0, 1e-8, 1e-8)] * 4), unscaled=True)),
+    (None, Course(looks([1] * 4, [(0, 1, 1, 1)] * 3 + [(0.5, 1, 1, 1)]))),
+    (None, Course(looks([1] * 4, [(0, 0, 0, 0)] * 4))),  # a loss of exactly 0
+    (None, Course(looks([1] * 4, [(0, 0, 1, 1)] * 4, units={"b": Units("relu", dead=1.0)}))),
+    (None, Course(looks([1] * 4, [(0, 1, 1, 1)] * 4), game=True)),
     ("large_updates", Course(looks([1] * 6, updates=0.5))),
     (None, Course(looks([1] * 3, updates=0.5))),  # RMSprop begins so
     ("divergence", Course(epochs=epochs(loss=[1.0, 0.5, 0.8, 1.2, 1.5]))),
@@ -222,7 +269,7 @@ COURSES = [
     ("no_learning", Course(epochs=epochs(loss=[1.11, 1.1, 1.1, 1.1]), guess=1.1)),
     (None, Course(epochs=epochs(loss=[1.11, 1.1, 1.1, 1.1]), guess=1.1, rates=[1e-6, 2e-6, 3e-6])),
     (None, Course(epochs=epochs(loss=[0.271, 0.274, 0.273]), guess=0.25, planned=25)),  # xor
-    ("no_learning", Course(epochs=epochs(loss=[0.271, 0.274, 0.273]), guess=0.25, planned=12)),
+    ("no_learning", Course(epochs=epochs(loss=[0.271, 0.274, 0.273, 0.273]), guess=0.25, planned=12)),
     (None, Course(looks([0.717, 0.715, 0.71]), epochs(loss=[0.717, 0.712, 0.708]), guess=0.693)),  # three steps
     ("still_falling", Course(
         looks([0.717, 0.715, 0.71]), epochs(loss=[0.717, 0.712, 0.708]), guess=0.693, ended="complete")),
@@ -278,6 +325,12 @@ def test_a_rule(code, course):
     for finding in found:
         assert set(finding.remedy) <= {*SETTINGS, "loss", "rate_ratio", "spectral_normalization", "weight_decay"}
         json.dumps(finding.as_dict())
+
+
+def test_the_layer_that_logs_its_experts_is_named():
+    logs = epochs(expert_load_max=[0.5, 0.9, 0.98, 1.0])
+    assert diagnose(Course(epochs=logs, owners={"expert_load_max": "router"}))[0].layer == "router"
+    assert diagnose(Course(epochs=logs))[0].layer is None
 
 
 def test_units_must_be_hidden_and_lastingly_dead():

@@ -51,6 +51,8 @@ def best_constant(model, y) -> float | None:
         return None
     name = getattr(model.loss, "name", model.loss)
     y = np.asarray(y)
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        return None
     if name in ("sparse_categorical_crossentropy", "smoothed_sparse_categorical_crossentropy"):
         shares = np.unique(y, return_counts=True)[1] / y.size
         return float(-(shares * np.log(shares)).sum())

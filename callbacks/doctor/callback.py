@@ -23,16 +23,18 @@ from .rules import diagnose
 ACTIONS = ("warn", "stop", "rollback")
 #: After how many roll-backs training is stopped.
 _ROLL_BACKS = 3
+#: So many labels tell what a guess would cost.
+_LABELS = 10_000
 
 
 class TrainingDoctor(Looking):
     """Watches a training through a fixed batch, and says what is wrong, where, and what to do about it.
 
     Before the first step `preflight` looks at model and data; what is only unusual, such as a large learning rate,
-    stays a note until the training shows a fault of its own. Then looks are taken after steps 1, 2, 4, 8, ... and each
-    `every` steps: at the gradient of each layer, how far one step moves its weights, dead and saturated units, and the
-    first layer that is no longer finite. Rules judge these and the logs of the epochs. The training itself is
-    untouched: its weights are the same to the last bit with the doctor and without.
+    stays a note until the training shows a fault of its own. Then looks are taken after steps 1, 2, 4, 8, ..., each
+    `every` steps and the last: at the gradient of each layer, how far one step moves its weights, dead and saturated
+    units, and the first layer that is no longer finite. Rules judge these and the logs of the epochs. The training
+    itself is untouched: its weights are the same to the last bit with the doctor and without.
 
     `fit` of a recipe's model shows this callback the data, which Keras does not; for any other model write
     `callbacks.fit(model, x, y, ...)` for `model.fit(x, y, ...)`. Looked at are 64 examples from everywhere in arrays
@@ -124,8 +126,11 @@ class TrainingDoctor(Looking):
         recipe = getattr(self.model, "recipe", None) or {}
         settings = dict(recipe.get("arguments", {})) | dict(recipe.get("training", {}))
         self.findings, self._known, self._suspected, self.culprit = [], {}, [], None
-        game = len(inner_optimizers(self.model)) > 1
-        self.course = Course(self.looks, settings=settings, game=game, planned=self.params.get("epochs"))
+        self.course = Course(
+            self.looks, settings=settings, planned=self.params.get("epochs"), unscaled=_is_unscaled(self.model),
+            game=len(inner_optimizers(self.model)) > 1,
+            owners={metric.name: layer.name for layer in layers_of(self.model) for metric in layer._metrics},
+        )  # fmt: skip
         self._good, self._rolled_back = None, 0
         if not self._within_fit:
             self._call = {}  # that of another training
@@ -182,12 +187,18 @@ class TrainingDoctor(Looking):
 
     def looked(self, look):
         if len(self.looks) == 1:
-            self.course.guess = best_constant(self.model, self.batch[1])
+            self.course.guess = best_constant(self.model, self._labels())
         self.course.hidden = self._probe.hidden()
         self._note_rate()
         sick = any(finding.severity == "error" for finding in self._judge())
         if self.action == "rollback" and look.finite and not sick:
             self._good = [ops.convert_to_numpy(variable).copy() for variable in self._everything()]
+
+    def _labels(self):
+        """Of examples from everywhere, where `fit` was given them as an array; else of those looked at."""
+        y = self._call.get("y")
+        known = isinstance(y, np.ndarray) and y.dtype.kind in "biuf"
+        return y[:: max(1, len(y) // _LABELS)] if known else self.batch[1]
 
     def moved(self, look):
         self._judge()
@@ -270,6 +281,11 @@ class TrainingDoctor(Looking):
 
 def _is_built(model) -> bool:
     return model.built and all(layer.built for layer in layers_of(model))
+
+
+def _is_unscaled(model) -> bool:
+    scaled = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    return not scaled and any(layer.compute_dtype == "float16" for layer in layers_of(model))
 
 
 def _key(finding) -> tuple:

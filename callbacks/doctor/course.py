@@ -16,9 +16,11 @@ class Course:
         looks: `Observation`s in order.
         epochs: The logs of the epochs in order.
         rates: The learning rate at looks and at the ends of epochs.
-        guess: The loss of the best constant answer on the probe batch, None where it is not known.
+        guess: The loss of the best constant answer, None where it is not known.
         hidden: Names of the layers whose answers a layer with weights takes up.
         settings: Arguments and training settings of the recipe by name; empty for another model.
+        unscaled: Whether it computes in float16, and the loss is not scaled for that.
+        owners: The layers that metrics belong to, by the name of the metric.
         game: Whether several optimizers play against each other: then a loss that does not fall says nothing.
         planned: The epochs that `fit` was asked for; None where that is not known.
         ended: How training ended, "complete" or "early"; None while it runs.
@@ -30,6 +32,8 @@ class Course:
     guess: float | None = None
     hidden: set = field(default_factory=set)
     settings: dict = field(default_factory=dict)
+    unscaled: bool = False
+    owners: dict = field(default_factory=dict)
     game: bool = False
     planned: int | None = None
     ended: str | None = None

@@ -154,6 +154,16 @@ FAULTS = {
         "activation", "Gradients that vanish towards the input",
         "Use ReLU and its kin, he_normal, normalization, or residual connections.", _GLOROT,
     ),
+    "no_gradient": Fault(
+        "architecture", "A layer that the loss does not reach",
+        "See what is between it and the loss: stop_gradient, argmax, rounding, an unused branch; or freeze it.",
+        _GOODFELLOW,
+    ),
+    "underflow": Fault(
+        "optimizer", "Gradients too small for float16",
+        "Let the loss be scaled (compile with auto_scale_loss=True), or compute in bfloat16.",
+        "Micikevicius et al., 2018, arXiv:1710.03740",
+    ),
     "dead_units": Fault(
         "initialization", "Units that answer 0 to everything from the beginning",
         "Initialize with he_normal and no negative bias, scale the inputs, or use leaky_relu.", _MAAS,

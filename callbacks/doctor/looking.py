@@ -11,7 +11,8 @@ from .probe import Probe
 
 
 class Looking(keras.callbacks.Callback):
-    """Takes looks after steps 1, 2, 4, 8, ... and each `every` steps, and at once after a loss that is not finite.
+    """Takes looks after steps 1, 2, 4, 8, ..., each `every` steps and the last, and at once after a loss that is not
+    finite.
 
     Looked at are 64 examples from everywhere in arrays and in the first batches of a `tf.data.Dataset` (of a copy
     without its shuffle, where one can be made), or a batch of a `PyDataset` or of the validation data. Nothing is taken
@@ -83,18 +84,19 @@ class Looking(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self._before = self._step
-        self._visit(self._step)
+        self._visit(self._step, last=epoch + 1 == self.params.get("epochs"))
 
     # ---- looks
 
-    def _visit(self, step: int):
-        """Between two steps, after so many."""
+    def _visit(self, step: int, last: bool = False):
+        """Between two steps, after so many; or after the last one."""
         if self._unmoved and step > self.looks[-1].step:
             self._unmoved = False
             _ = self.model  # see _ready
             self.looks[-1].updates = self._probe.moved(step)
             self.moved(self.looks[-1])
-        if self.batch is not None and (self._bad or step >= self._next):
+        last = last and not (self.looks and self.looks[-1].step == step)
+        if self.batch is not None and (self._bad or last or step >= self._next):
             bad, self._bad = self._bad, False
             self._next = step + min(step, self.every)
             self._look(step)

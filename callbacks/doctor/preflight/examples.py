@@ -11,6 +11,8 @@ from .network import remedy
 
 # LeCun et al. (1998) want inputs near mean 0 and deviation 1; twenty times that is no accident of the data.
 _LARGE_INPUT = 20
+# What lies beyond is infinite in half precision.
+_FLOAT16 = 65_504
 # Above a thousand the small feature's share of a sum is below the noise of the large one's.
 _SCALES_APART = 1000
 # What Rescaling(1/255) makes of numbers that it was not meant for: pixels between 0 and 255 reach 1.
@@ -136,6 +138,14 @@ def _unscaled(model, place, values, idle):
     # A layer whose answers are normalized does not mind; nor do gradients of what has no scale.
     normal = not idle and len(place.users) == 1 and place.users[0].kind == "BatchNormalization"
     told = f"{place.name!r} was not adapted to that" if idle else f"goes into {place.name!r} as it is"
+    largest = float(np.abs(finite).max())
+    if largest > _FLOAT16 and place.layer.compute_dtype == "float16":
+        yield Finding(
+            "input_scale", f"The input reaches {largest:.4g}, which is infinite in float16, and {told}.",
+            "error", place.name, "x", confidence=0.95, evidence={"largest": largest},
+            remedy=remedy(model, rescale=True),
+        )  # fmt: skip
+        return
     if size > _LARGE_INPUT:
         pixels = values.min() >= 0 and 100 < values.max() <= 255
         yield Finding(

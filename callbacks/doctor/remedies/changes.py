@@ -4,7 +4,7 @@ A change is one of
 
 - an argument of the recipe, for a recipe's model, instead of the next two;
 - `"layer.argument"`, of a layer by name, such as `"dense.activation"`;
-- `trainable`, of all layers; `optimizer`, `learning_rate`, `clip_norm` or `loss`, of `compile`;
+- `trainable`, of all layers; `optimizer`, `learning_rate`, `clip_norm`, `loss` or `auto_scale_loss`, of `compile`;
 - `epochs`, `batch_size`, `class_weight` or `shuffle`, of `fit`;
 - `x="standardized"` (by a layer at the start), `x="finite"` (rows that hold NaN are left out), `y="standardized"`,
   `y="from 0"` (classes are numbered anew).
@@ -19,7 +19,7 @@ import numpy as np
 from ...layers import layers_of
 
 OF_FIT = ("epochs", "batch_size", "class_weight", "shuffle")
-OF_COMPILE = ("trainable", "optimizer", "learning_rate", "clip_norm", "loss")
+OF_COMPILE = ("trainable", "optimizer", "learning_rate", "clip_norm", "loss", "auto_scale_loss")
 OF_DATA = {"x": ("standardized", "finite"), "y": ("standardized", "from 0")}
 
 
@@ -125,11 +125,15 @@ def _compiling(model, changes) -> dict:
     if "optimizer" in changes:
         config["optimizer"] = keras.optimizers.serialize(keras.optimizers.get(changes["optimizer"]))
     settings = config["optimizer"]["config"]
-    settings = settings.get("inner_optimizer", {}).get("config", settings)  # of a scaled loss
+    if scaled := "inner_optimizer" in settings:
+        settings = settings["inner_optimizer"]["config"]
     if "learning_rate" in changes:
         settings["learning_rate"] = changes["learning_rate"]
     if "clip_norm" in changes:
         settings |= {"global_clipnorm": changes["clip_norm"], "clipnorm": None, "clipvalue": None}
+    if changes.get("auto_scale_loss") and not scaled:
+        optimizer = keras.optimizers.deserialize(config["optimizer"])
+        config["optimizer"] = keras.optimizers.serialize(keras.optimizers.LossScaleOptimizer(optimizer))
     if "loss" in changes:
         config["loss"] = changes["loss"]
         config["metrics"] = config["weighted_metrics"] = None  # they may not fit

@@ -115,8 +115,9 @@ def expert_collapse(course):
     loads = course.losses("expert_load_max")
     if len(loads) >= _EPOCHS and min(loads[-2:]) > ALL_TO_ONE:
         yield Finding(
-            "expert_collapse", f"One expert is given {loads[-1]:.0%} of the examples.", "error", None, None,
-            **course.now, evidence={"expert_load_max": loads[-1]}, confidence=0.9,
+            "expert_collapse", f"One expert is given {loads[-1]:.0%} of the examples.", "error",
+            course.owners.get("expert_load_max"), None, **course.now, evidence={"expert_load_max": loads[-1]},
+            confidence=0.9,
         )  # fmt: skip
 
 

@@ -69,9 +69,10 @@ def exploding_gradient(course):
 
 def vanishing_gradient(course):
     looks = lasting(course)
-    if not looks or learning(course) or len(looks[-1].gradients) < 4:
+    reached = [name for name, norm in looks[-1].gradients.items() if norm] if looks else []
+    if len(reached) < 4 or learning(course):
         return
-    first, *_, last = looks[-1].gradients
+    first, *_, last = reached
     pairs = [(look.gradients[first], look.gradients[last]) for look in looks]
     if all(near < VANISHED and near < VANISHED_RATIO * far for near, far in pairs):
         near, far = pairs[-1]
@@ -80,6 +81,31 @@ def vanishing_gradient(course):
             f"The gradient of {first!r}, nearest to the input, has the norm {near:.2g}, that of {last!r} {far:.2g}.",
             "error", first, "activation", **course.now, evidence={"first": near, "last": far}, confidence=0.9,
             remedy=course.remedy(activation="relu"),
+        )  # fmt: skip
+
+
+def no_gradient(course):
+    """A gradient of exactly 0, while those of other layers are none."""
+    looks = lasting(course)
+    if course.game or not looks or looks[-1].step < FIRST_STEPS:
+        return
+    still = [name for name in looks[-1].gradients if not any(look.gradients.get(name) for look in looks)]
+    others = all(_total(look.gradients) for look in looks)
+    # Behind units that are dead or saturated nothing arrives either, which is told by itself.
+    lame = any(max(units.dead, units.saturated) > DEAD for units in looks[-1].units.values())
+    if not still or not others or lame:
+        return
+    told = f"The gradient of {', '.join(map(repr, still[:3]))}{', ...' if len(still) > 3 else ''} has been 0 throughout"
+    if course.unscaled:
+        yield Finding(
+            "underflow", f"{told}; float16 has nothing between 0 and 6e-8.", "error", still[0], "auto_scale_loss",
+            **course.now, evidence={"layers": still}, confidence=0.95,
+            remedy=course.remedy(precision="mixed_bfloat16") if course.settings else {"auto_scale_loss": True},
+        )  # fmt: skip
+    else:
+        yield Finding(
+            "no_gradient", f"{told}, that of other layers is not.", "warning", still[0], "trainable", **course.now,
+            evidence={"layers": still}, confidence=0.8,
         )  # fmt: skip
 
 
@@ -169,4 +195,4 @@ def _total(norms: dict) -> float:
     return math.hypot(*norms.values()) if norms else 0.0
 
 
-RULES = (exploding_gradient, vanishing_gradient, dead_units, saturated_units, large_updates, small_updates)
+RULES = (exploding_gradient, vanishing_gradient, no_gradient, dead_units, saturated_units, large_updates, small_updates)

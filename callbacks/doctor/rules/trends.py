@@ -16,12 +16,12 @@ DIVERGED = 2.0
 FALL, GUESS = 0.02, 0.98
 #: A loss so many times that of a guess begins elsewhere, and may fall for long before it gets there.
 FAR = 3
-#: A plateau at the beginning is passed within a quarter of the training, or has lasted for so many epochs.
-PLATEAU, LONG_PLATEAU = 1 / 4, 10
+#: A plateau at the beginning is passed within a quarter of the training, but for so few epochs, or so many.
+PLATEAU, SHORT_PLATEAU, LONG_PLATEAU = 1 / 4, 4, 10
 #: Fewer steps than these are too few to judge by.
 FEW_STEPS = 64
-#: Two falls by this share of a guess' loss, the second larger: it begins slowly, as plain SGD does on embeddings.
-GAINING = 0.002
+#: Falls by this share of a guess' loss, the last the largest: it begins slowly, as plain SGD does on embeddings.
+GAINING = 0.001
 #: The norm of a gradient that moves nothing.
 FLAT = 1e-6
 #: The epochs that validation must be worse for, and by how much in all: of its best, and of what it had won on a guess.
@@ -132,12 +132,13 @@ def no_learning(course):
 
 def _patient(course, losses) -> bool:
     """Whether the beginning of the training is over."""
-    return course.planned is None or len(losses) >= min(PLATEAU * course.planned, LONG_PLATEAU)
+    planned = course.planned or 0
+    return len(losses) >= min(max(PLATEAU * planned, SHORT_PLATEAU), LONG_PLATEAU, planned)
 
 
 def _gaining(losses, guess) -> bool:
-    moves = -np.diff(losses[-3:])
-    return bool(min(moves) > GAINING * guess and moves[-1] > moves[0])
+    moves = -np.diff(losses[-4:])
+    return bool(min(moves) > GAINING * guess and moves[-1] == max(moves))
 
 
 def overfitting(course):
@@ -146,7 +147,7 @@ def overfitting(course):
         return
     best = int(np.argmin(judged))
     since = judged[best:]
-    if len(since) <= WORSE_EPOCHS or since[-1] <= since[1] or train[-1] >= train[best]:
+    if len(since) <= WORSE_EPOCHS or since[-1] <= since[1] or train[-1] >= min(train[best], judged[best]):
         return  # noise has the first value after the best one above it too
     lowest, lost = abs(judged[best]), float(np.mean(since[-2:])) - judged[best]
     won = max(judged[0], course.guess or judged[0]) - judged[best]
