@@ -6,8 +6,10 @@ import keras
 import numpy as np
 import pytest
 import search_to_kill
+from conformance import fingerprint
 
 from keras_cookbook import recipes, tuning
+from keras_cookbook.recipes import _contract
 from keras_cookbook.tuning.trials.pruning import behind_halving, behind_median
 from keras_cookbook.tuning.trials.warm import WarmModels
 
@@ -38,6 +40,7 @@ def trained(model, data):
         (recipes.mlp, (6,), {"width": 8, "optimizer": "sgd", "clip_norm": 1.0, "ema": 0.9}),
         (recipes.cnn, (8, 8, 1), {"width": 4, "depth": 1, "units": 8, "dropout": 0.2}),
         (recipes.recurrent, (5, 3), {"width": 4, "depth": 1}),
+        (recipes.transformer_encoder, (5, 3), {"width": 4, "heads": 2, "depth": 1, "word_dropout": 0.1}),
         (recipes.vae, (8, 8, 1), {}),
     ],
 )
@@ -50,15 +53,22 @@ def test_a_model_used_again_learns_as_a_new_one(factory, shape, options):
     warm = WarmModels()
     first = warm.model(factory, arguments | {"learning_rate": 0.03}, seed=5)
     trained(first, data)
-    second = warm.model(factory, arguments | {"learning_rate": 0.01}, seed=5)
+    arguments |= {"learning_rate": 0.01} | ({"dropout": 0.1} if "dropout" in factory.recipe.arguments else {})
+    second = warm.model(factory, arguments, seed=5)
     assert second is first
     function = first.train_function
     again = trained(second, data.batched(16))
     assert second.train_function is function, "it was traced anew"
-    fresh = trained(factory(**arguments, learning_rate=0.01, seed=5), data.batched(16))
+    new = WarmModels().model(factory, arguments, seed=5)
+    fresh, plain = trained(new, data.batched(16)), trained(factory(**arguments, seed=5), data.batched(16))
     assert again[0] == fresh[0]
-    for one, other in zip(again[1], fresh[1], strict=True):
+    for one, other, constant in zip(again[1], fresh[1], plain[1], strict=True):
         np.testing.assert_array_equal(one, other)
+        np.testing.assert_allclose(one, constant, rtol=1e-3, atol=1e-3)  # biases of keys: only noise moves them
+    assert fingerprint(second) == fingerprint(new)
+    assert second.recipe == new.recipe
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(second))
+    assert fingerprint(again) == fingerprint(second)
 
 
 @pytest.mark.skipif(not TENSORFLOW, reason="on TensorFlow alone")
@@ -69,8 +79,26 @@ def test_other_networks_seeds_and_settings_are_made_anew():
     assert warm.model(recipes.mlp, sizes | {"width": 16}, 0) is not one
     assert warm.model(recipes.mlp, sizes | {"width": 8}, 1) is not one
     assert warm.model(recipes.mlp, sizes | {"width": 8, "clip_norm": 1.0}, 0) is not one
+    assert warm.model(recipes.mlp, sizes | {"width": 8, "dropout": 0.0}, 0) is not one
     assert warm.model(recipes.mlp, sizes | {"width": 8}, 0) is one
     assert warm.model(recipes.autoencoder, {"input_shape": (4,), "width": 8}, 0) is not one
+
+
+@pytest.mark.skipif(not TENSORFLOW, reason="on TensorFlow alone")
+def test_a_rate_that_is_more_than_one_of_dropout_is_made_anew(monkeypatch):
+    monkeypatch.setattr(_contract, "REGISTRY", dict(_contract.REGISTRY))
+
+    @recipes.recipe(data="rows")
+    def own(input_shape: recipes.Shape, outputs: recipes.Size, task: recipes.Task, *, share: recipes.Rate = 0.2):
+        inputs = keras.Input(input_shape)
+        return recipes.head(inputs, keras.layers.Dropout(share)(inputs), task, outputs)
+
+    warm, arguments = WarmModels(), {"input_shape": (4,), "outputs": 3, "task": "multiclass"}
+    one = warm.model(own, arguments, 0)
+    other = warm.model(own, arguments | {"share": 0.4}, 0)
+    assert other is not one
+    assert [layer.rate for layer in other.layers if isinstance(layer, keras.layers.Dropout)] == [0.4]
+    assert warm.model(own, arguments | {"share": 0.4, "learning_rate": 0.1}, 0) is other
 
 
 # ---- trials that end early -------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from .attention import EncoderBlock, Positions, SelfAttention, StepPooling
 from .augmentation import ShiftAndFlip
 from .latent import KeepLargest, Spread, gaussian_kl
-from .layers import Standardization
+from .layers import Dropout, Standardization
 from .losses import SmoothedSparseCategoricalCrossentropy
 from .normalization import BatchNormalization
 from .schedules import PlannedSchedule
@@ -11,6 +11,7 @@ from .spectral import SpectralNormalization
 
 __all__ = [
     "BatchNormalization",
+    "Dropout",
     "EncoderBlock",
     "KeepLargest",
     "PlannedSchedule",

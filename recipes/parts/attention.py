@@ -5,6 +5,8 @@ import math
 import keras
 from keras import ops
 
+from .layers import Dropout
+
 #: The longest wave of a sinusoid or a rotation is 2 pi times this many steps (Vaswani et al., 2017, section 3.5).
 LONGEST = 10_000.0
 
@@ -132,7 +134,6 @@ class EncoderBlock(keras.layers.Layer):
             "heads": heads,
             "units": units,
             "activation": activation,
-            "dropout": dropout,
             "causal": causal,
             "rotary": rotary,
         }
@@ -142,7 +143,7 @@ class EncoderBlock(keras.layers.Layer):
         self.attention_norm = keras.layers.LayerNormalization(epsilon=1e-6, name="attention_norm", **policy)
         self.expansion = keras.layers.Dense(units, activation, name="expansion", **policy)
         self.norm = keras.layers.LayerNormalization(epsilon=1e-6, name="norm", **policy)
-        self.dropouts = [keras.layers.Dropout(dropout, **policy) for _ in range(2)]
+        self.dropouts = [Dropout(dropout, **policy) for _ in range(2)]
 
     def build(self, input_shape):
         width = input_shape[-1]
@@ -158,7 +159,7 @@ class EncoderBlock(keras.layers.Layer):
         return x + self.dropouts[1](added, training=training)
 
     def get_config(self):
-        return {**super().get_config(), **self.settings}
+        return {**super().get_config(), **self.settings, "dropout": self.dropouts[0].rate}
 
 
 @keras.saving.register_keras_serializable("keras_cookbook")

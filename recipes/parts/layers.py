@@ -6,6 +6,39 @@ from keras import ops
 
 
 @keras.saving.register_keras_serializable("keras_cookbook")
+class Dropout(keras.layers.Dropout):
+    """Keras' dropout; its rate may become a variable, so that what is compiled serves any other rate too.
+
+    Args:
+        rate: the share of the inputs left out in each training step, 0 to 1.
+        **kwargs: as of `keras.layers.Dropout`.
+    """
+
+    variable = None
+
+    def vary(self):
+        """Makes the rate a variable of all that is compiled from now on; a rate of 0 stays. On TensorFlow alone."""
+        import tensorflow as tf
+
+        if self.rate:
+            self.variable = tf.Variable(self.rate, trainable=False, dtype="float32")
+
+    def change(self, rate):
+        """Sets another rate, above 0 if it was so before."""
+        self.rate = rate
+        if self.variable is not None:
+            self.variable.assign(rate)
+
+    def call(self, inputs, training=False):
+        if self.variable is None or not training:
+            return super().call(inputs, training=training)
+        rate, shape = ops.cast(self.variable, inputs.dtype), ops.shape(inputs)  # Keras takes plain rates only
+        noise = [size if one is None else one for one, size in zip(self.noise_shape or shape, shape, strict=True)]
+        kept = keras.random.uniform(noise, dtype=inputs.dtype, seed=self.seed_generator) >= rate
+        return ops.where(kept, inputs / (1 - rate), ops.zeros_like(inputs))
+
+
+@keras.saving.register_keras_serializable("keras_cookbook")
 class Standardization(keras.layers.Layer):
     """Shifts and scales each feature, on the last axis, to mean 0 and deviation 1 in the training data.
 

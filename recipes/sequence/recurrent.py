@@ -9,6 +9,7 @@ from .._heads import head
 from .._kinds import Choice, Flag, Integer, Rate, Shape, Size, Task, Width
 from .._text import sequence_input
 from .._training import Training
+from ..parts.layers import Dropout
 from ..parts.recurrence import InHalves, UntilEnd
 
 CELLS = {"simple": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
@@ -87,7 +88,7 @@ def recurrent(
     for layer in range(1, depth + 1):
         steps = CELLS[cell](width, return_sequences=return_sequences or layer < depth)
         x = InHalves(keras.layers.Bidirectional(steps) if bidirectional else steps)(x)
-        x = keras.layers.Dropout(dropout)(x)
+        x = Dropout(dropout)(x)
     return head(inputs, x, task, outputs, model, horizon, start)
 
 

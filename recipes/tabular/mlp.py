@@ -5,7 +5,7 @@ import keras
 from .._contract import recipe
 from .._heads import head
 from .._kinds import Activation, Depth, Rate, Shape, Size, Task, Width
-from ..parts.layers import Standardization
+from ..parts.layers import Dropout, Standardization
 
 
 @recipe(data="rows", paper="Rumelhart, Hinton and Williams, 1986, doi:10.1038/323533a0")
@@ -40,5 +40,5 @@ def mlp(
     x = Standardization()(keras.layers.Flatten(dtype="float32")(inputs))
     for _ in range(depth):
         x = keras.layers.Dense(width, activation, kernel_initializer="he_normal")(x)
-        x = keras.layers.Dropout(dropout)(x)
+        x = Dropout(dropout)(x)
     return head(inputs, x, task, outputs)

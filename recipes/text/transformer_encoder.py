@@ -10,6 +10,7 @@ from .._kinds import Activation, Choice, Flag, Integer, Rate, Shape, Size, Task
 from .._text import sequence_input
 from .._training import Training
 from ..parts.attention import EncoderBlock, Positions, StepPooling
+from ..parts.layers import Dropout
 
 
 @recipe(
@@ -76,16 +77,16 @@ def transformer_encoder(
     # Beside the positions words must not be small (section 3.4 of the paper).
     enter = keras.layers.Rescaling(width**0.5) if len(input_shape) == 1 else keras.layers.Dense(width)
     x = enter(x)
-    x = keras.layers.Dropout(word_dropout, noise_shape=(None, None, 1))(x)
+    x = Dropout(word_dropout, noise_shape=(None, None, 1))(x)
     if positions in ("sinusoidal", "learned"):
         x = Positions(positions)(x)
-    x = keras.layers.Dropout(dropout)(x)
+    x = Dropout(dropout)(x)
     for _ in range(depth):
         x = EncoderBlock(heads, expansion * width, activation, dropout, causal, positions == "rotary")(x)
     x = keras.layers.LayerNormalization(epsilon=1e-6)(x)
     if not return_sequences:
         x = StepPooling(pooling)(x)
-    x = keras.layers.Dropout(dropout)(x)
+    x = Dropout(dropout)(x)
     return head(inputs, x, task, outputs, model)
 
 

@@ -9,6 +9,7 @@ from .._heads import head
 from .._kinds import Activation, Augmentation, Choice, Flag, Integer, Rate, Shape, Size, Task, Width
 from .._training import Training
 from ..parts.augmentation import augmented
+from ..parts.layers import Dropout
 from ..parts.normalization import BatchNormalization
 
 
@@ -69,7 +70,7 @@ def cnn(
         x = BatchNormalization(momentum=0.9)(x)
         x = keras.layers.Activation(activation)(x)
     x = keras.layers.Flatten()(x) if None not in input_shape else keras.layers.GlobalAveragePooling2D()(x)
-    x = keras.layers.Dropout(dropout)(x)
+    x = Dropout(dropout)(x)
     x = keras.layers.Dense(units, activation, kernel_initializer="he_normal")(x)
-    x = keras.layers.Dropout(dropout)(x)
+    x = Dropout(dropout)(x)
     return head(inputs, x, task, outputs)

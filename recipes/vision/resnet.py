@@ -9,6 +9,7 @@ from .._heads import head
 from .._kinds import Augmentation, Choice, Flag, Integer, Rate, Shape, Size, Task
 from .._training import Training
 from ..parts.augmentation import augmented
+from ..parts.layers import Dropout
 from ..parts.normalization import BatchNormalization
 
 #: Depth -> the kind of block, and how many in each of the four stages (He et al., table 1).
@@ -79,7 +80,7 @@ def resnet(
             # The first block of each stage but the first halves height and width.
             x = BLOCKS[block](x, width * 2**stage, strides=2 if stage and not index else 1)
     x = keras.layers.GlobalAveragePooling2D()(x)
-    x = keras.layers.Dropout(dropout)(x)
+    x = Dropout(dropout)(x)
     return head(inputs, x, task, outputs)
 
 

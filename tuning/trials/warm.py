@@ -1,12 +1,15 @@
 """Compiled models that later trials use again: tracing a small model takes longer than training it."""
 
+import json
+import re
 from collections import OrderedDict
 
 import keras
 import numpy as np
 
 from keras_cookbook.callbacks.resume.state import variables_of
-from keras_cookbook.recipes.parts.schedules import PlannedSchedule
+from keras_cookbook.recipes import Rate
+from keras_cookbook.recipes.parts import Dropout, PlannedSchedule
 
 #: So many are held, of at most so many weights and optimizer's values each.
 MODELS, VALUES = 8, 20_000_000
@@ -15,7 +18,8 @@ MODELS, VALUES = 8, 20_000_000
 class WarmModels:
     """Models by what they are made of; one that comes again is as it was when it was new.
 
-    Two trials share a model if they differ in nothing but the learning rate and the batch size. On TensorFlow alone.
+    Two trials share a model if they differ in nothing but the learning rate, the batch size, and shares above 0 that
+    `parts.Dropout` leaves out. On TensorFlow alone.
     """
 
     def __init__(self):
@@ -23,22 +27,30 @@ class WarmModels:
 
     def model(self, factory, arguments, seed):
         """`factory(**arguments, seed=seed)`, new or as new."""
-        structure = {name: value for name, value in arguments.items() if name != "learning_rate"}
-        key = repr((factory.recipe.name, sorted(structure.items()), seed))
+        values = factory.recipe.check(**arguments)
+        rates = {name: values[name] for name, known in factory.recipe.arguments.items() if known.kind is RATE}
+        structure = {name: value for name, value in arguments.items() if name not in ("learning_rate", *rates)}
+        dropped = {name: rate > 0 for name, rate in rates.items()}
+        key = repr((factory.recipe.name, sorted(structure.items()), dropped, seed))
         held = self.held.pop(key, None)
-        if held is None:
+        if held is not None and held.rates != rates and not held.take_rates(factory(**arguments, seed=seed), rates):
+            held = None
+        if held is not None:
+            held.renew(values["learning_rate"])
+        else:
             model = factory(**arguments, seed=seed)
             if not _can_be_renewed(model.optimizer):
                 return model
-            held = Held(model)
+            held = Held(model, rates)
             if held.size > VALUES:
                 return model
-        else:
-            held.renew(arguments.get("learning_rate"))
         self.held[key] = held
         if len(self.held) > MODELS:
             self.held.popitem(last=False)
         return held.model
+
+
+RATE = Rate.__metadata__[0]
 
 
 def _can_be_renewed(optimizer):
@@ -55,23 +67,40 @@ def _can_be_renewed(optimizer):
 class Held:
     """A model and its values when it was new."""
 
-    def __init__(self, model):
-        self.model = model
+    def __init__(self, model, rates):
+        self.model, self.rates = model, rates
         model.keeps_steps = True  # or it would be traced anew for another batch size
         model.build_optimizer_variables()
+        for layer in dropouts(model):
+            layer.vary()
         groups = variables_of(model)
         variables = [*groups["model"], *groups["optimizer"]]
         self.values = [(variable, np.array(variable.numpy())) for variable in variables]
         self.size = sum(value.size for _, value in self.values)
+
+    def take_rates(self, other, rates):
+        """Drops out as another model does; whether both are the same then."""
+        for mine, new in zip(dropouts(self.model), dropouts(other), strict=False):
+            mine.change(new.rate)
+        self.rates, self.model.recipe = rates, other.recipe
+        return _text(self.model) == _text(other)
 
     def renew(self, learning_rate):
         for variable, value in self.values:
             variable.assign(value)
         self.model.stop_training = False
         optimizer = self.model.optimizer
-        if learning_rate is None:
-            return
+        self.model.recipe["training"]["learning_rate"] = learning_rate
         if isinstance(optimizer._learning_rate, PlannedSchedule):
             optimizer._learning_rate.peak = learning_rate
         else:
             optimizer.learning_rate = learning_rate
+
+
+def dropouts(model):
+    return [layer for layer in model._flatten_layers() if isinstance(layer, Dropout)]
+
+
+def _text(model):
+    """What a model is made of; Keras counts layers over the life of the process: dense, dense_1, ..."""
+    return re.sub(r'(?<=[a-z0-9])_\d+(?=["/])', "", json.dumps(model.get_config(), default=str))
