@@ -15,6 +15,13 @@ from .parts.schedules import PlannedSchedule
 SIGNATURE = inspect.signature(keras.Model.fit)
 
 
+class Functions:
+    """What is compiled to train and to test with, by the steps in a call; no dict itself, since Keras tracks these."""
+
+    def __init__(self):
+        self.by_steps = {}
+
+
 class Prepared:
     """What a recipe's model has over a `keras.Model`.
 
@@ -26,8 +33,8 @@ class Prepared:
             `data` and the `versions` of this package and Keras. It is saved with the model.
     """
 
-    #: Whether the number of steps in a call, once it is planned, stays as it is for data of as many steps or more.
-    keeps_steps = False
+    #: `Functions`, of a model that is fitted again and again.
+    functions = None
 
     @functools.wraps(keras.Model.compile)
     def compile(self, *args, steps_per_execution=1, **kwargs):
@@ -86,9 +93,10 @@ class Prepared:
                     pair = (self.encode(pair[0]), *pair[1:])
                     check_fit(self, *(*pair, None)[:2])
                 call["validation_data"] = pair if isinstance(judge, tuple | list) else pair[0]
-            if self.plan_schedule(call, steps) | self.plan_execution(steps):
-                # Made for other steps.
+            self.plan_execution(steps)
+            if self.plan_schedule(call, steps):  # what is compiled is made for another
                 self.train_function = self.test_function = self.predict_function = None
+                self.functions = self.functions and Functions()
             self.adapt(call["x"], y, steps)
             self.build_optimizer_variables()
         with contextlib.ExitStack() as stack:
@@ -125,16 +133,22 @@ class Prepared:
         return changed
 
     def plan_execution(self, steps):
-        """Sets how many steps one call of the compiled function takes; whether that changed it."""
+        """Sets how many steps one call of the compiled function takes."""
         before = self.steps_per_execution
-        if self.automatic_steps and not (self.keeps_steps and 1 < before <= (steps or 1)):
+        if self.automatic_steps:
             on_tensorflow = keras.backend.backend() == "tensorflow" and not self.run_eagerly
             quick = on_tensorflow and self.count_params() < 2e6 and not takes_single_steps(self)
             # Few enough for an epoch to have four calls, between which callbacks can act.
-            self.steps_per_execution = max(1, min(32, (steps or 1) // 4)) if quick else 1
+            most = max(1, min(32, (steps or 1) // 4)) if quick else 1
+            # Of what is kept there are few kinds: to compile one takes as long as hundreds of calls.
+            self.steps_per_execution = most if self.functions is None else max(n for n in (1, 2, 8, 32) if n <= most)
         elif not self.automatic_steps and self.steps_per_execution > 1 and takes_single_steps(self):
             raise ValueError(f"steps_per_execution={self.steps_per_execution}: over several devices Keras takes one.")
-        return self.steps_per_execution != before
+        if self.steps_per_execution != before:
+            kept = self.functions or Functions()
+            kept.by_steps[before] = self.train_function, self.test_function
+            self.train_function, self.test_function = kept.by_steps.get(self.steps_per_execution, (None, None))
+            self.predict_function = None
 
 
 @keras.saving.register_keras_serializable("keras_cookbook")

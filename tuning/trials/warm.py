@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_cookbook.callbacks.resume.state import variables_of
 from keras_cookbook.recipes import Rate
+from keras_cookbook.recipes._model import Functions
 from keras_cookbook.recipes.parts import Dropout, PlannedSchedule
 
 #: So many are held, of at most so many weights and optimizer's values each.
@@ -69,7 +70,7 @@ class Held:
 
     def __init__(self, model, rates):
         self.model, self.rates = model, rates
-        model.keeps_steps = True  # or it would be traced anew for another batch size
+        model.functions = Functions()  # or it would be traced anew when a batch size comes again
         model.build_optimizer_variables()
         for layer in dropouts(model):
             layer.vary()
