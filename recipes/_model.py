@@ -202,6 +202,15 @@ class ComposedModel(Prepared, keras.Model):
         return cls(parts, **config)
 
 
+def copy_weights(old, new):
+    """Gives a model or a layer the weights of another. `set_weights` alone does not reach what `Normalization` computes
+    with, which are copies of them."""
+    new.set_weights(old.get_weights())
+    for layer in new._flatten_layers():
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()
+
+
 def takes_single_steps(model):
     """Whether Keras fails to take several steps of this model in one call: it does where TensorFlow has replicas."""
     if keras.backend.backend() != "tensorflow":

@@ -137,6 +137,15 @@ def test_micro_batches_give_the_step_of_the_whole_batch(micro_batches):
     np.testing.assert_allclose(model.predict(ROWS, verbose=0), pipe.predict(ROWS, verbose=0), atol=1e-5)
 
 
+def test_a_pipeline_normalizes_as_its_model_does():
+    x = np.random.default_rng(0).normal(900, 200, (8, 5)).astype("float32")
+    normalize = keras.layers.Normalization()
+    normalize.adapt(x)
+    model = keras.Sequential([keras.Input((5,)), normalize, keras.layers.Dense(4, "tanh"), keras.layers.Dense(2)])
+    answers = [m.predict(x, verbose=0) for m in (model, recipes.pipeline(model, stages=2, micro_batches=2))]
+    np.testing.assert_allclose(*answers, rtol=1e-5)
+
+
 def test_a_pipeline_is_cut_where_one_tensor_passes():
     inputs = keras.Input((4,))
     x = keras.layers.Dense(4)(inputs)

@@ -140,6 +140,16 @@ def test_frozen_layers_keep_their_weights():
     np.testing.assert_array_equal(*(m.get_layer("base").get_weights()[0] for m in (model, new)))
 
 
+def test_what_normalizes_goes_on_as_it_has_learnt():
+    normalize = L.Normalization(name="normal")
+    normalize.adapt(X * 200 + 900)
+    model = net(normalize, L.Dense(3, "softmax", name="top"))
+    new = again(model, {"learning_rate": 0.1})
+    new.get_layer("top").set_weights(model.get_layer("top").get_weights())
+    answers = [m.predict(X * 200 + 900, verbose=0) for m in (model, new)]
+    np.testing.assert_allclose(*answers, rtol=1e-5)
+
+
 def test_what_cannot_be_tried_is_told():
     doctor = watched(net(L.Dense(8, "relu"), L.Dense(3, "softmax")), epochs=1)
     doctor.findings = []

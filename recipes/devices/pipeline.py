@@ -7,7 +7,7 @@ from keras import ops
 
 from .._check import named
 from .._kinds import Integer, among
-from .._model import ComposedModel, Prepared
+from .._model import ComposedModel, Prepared, copy_weights
 
 
 @keras.saving.register_keras_serializable("keras_cookbook")
@@ -101,7 +101,7 @@ def pipeline(model: keras.Model, stages: int = 2, *, micro_batches: int = 4, dev
             with keras.device(devices[place]) if devices else keras.name_scope(""):
                 copies.append(keras.models.clone_model(stage))
         for stage, copy in zip(cut, copies, strict=True):
-            copy.set_weights(stage.get_weights())
+            copy_weights(stage, copy)
         record = getattr(model, "recipe", None)
         piped = Pipeline(copies, micro_batches, devices, recipe=record, name=f"{model.name}_pipeline")
     if model.compiled:

@@ -4,7 +4,7 @@ import re
 
 import keras
 
-from .._model import layers
+from .._model import copy_weights, layers
 from ..parts.recurrence import InHalves
 
 HALF = ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16")
@@ -68,7 +68,7 @@ def twin(model, unroll=False, float32=False):
     if not getattr(model, "inputs", None):
         raise ValueError("only a functional or Sequential model can be unrolled, or brought from mixed precision.")
     other = type(model).from_config(rewritten(model.get_config(), unroll, float32))
-    other.set_weights(model.get_weights())
+    copy_weights(model, other)
     return other
 
 
