@@ -16,8 +16,6 @@ import difflib
 import keras
 import numpy as np
 
-from keras_cookbook.recipes._model import copy_weights
-
 from ...layers import layers_of
 
 OF_FIT = ("epochs", "batch_size", "class_weight", "shuffle")
@@ -119,7 +117,9 @@ def _keep_frozen(old, new):
         if not kept or twin is None or isinstance(layer, keras.Model) or twin.trainable_weights:
             continue
         if [w.shape for w in twin.weights] == [w.shape for w in layer.weights]:
-            copy_weights(layer, twin)
+            twin.set_weights(layer.get_weights())
+            if isinstance(layer, keras.layers.Normalization):
+                twin.finalize_state()  # it computes with copies of its weights
 
 
 def _compiling(model, changes) -> dict:
