@@ -12,7 +12,7 @@ from train_step import batched, examples
 #: Recipe -> the shape of an example, and how many steps an epoch has.
 MODELS = {"cnn": ((28, 28, 1), 256), "resnet": ((32, 32, 3), 64), "transformer_encoder": ((32,), 128)}
 BATCH = 16
-#: As many steps as light mode takes looks at, and twice as many.
+#: That are counted: two looks of light mode, eight of the default.
 STEPS = 512
 
 

@@ -14,6 +14,8 @@ from keras_cookbook.recipes.parts import Dropout, PlannedSchedule
 
 #: So many are held, of at most so many weights and optimizer's values each.
 MODELS, VALUES = 8, 20_000_000
+#: The kind of an argument that is a share to drop out.
+RATE = Rate.__metadata__[0]
 
 
 class WarmModels:
@@ -34,12 +36,13 @@ class WarmModels:
         dropped = {name: rate > 0 for name, rate in rates.items()}
         key = repr((factory.recipe.name, sorted(structure.items()), dropped, seed))
         held = self.held.pop(key, None)
-        if held is not None and held.rates != rates and not held.take_rates(factory(**arguments, seed=seed), rates):
-            held = None
+        if held is None or held.rates != rates:
+            model = factory(**arguments, seed=seed)
+            if held is not None and not held.take_rates(model, rates):
+                held = None
         if held is not None:
             held.renew(values["learning_rate"])
         else:
-            model = factory(**arguments, seed=seed)
             if not _can_be_renewed(model.optimizer):
                 return model
             held = Held(model, rates)
@@ -49,9 +52,6 @@ class WarmModels:
         if len(self.held) > MODELS:
             self.held.popitem(last=False)
         return held.model
-
-
-RATE = Rate.__metadata__[0]
 
 
 def _can_be_renewed(optimizer):
