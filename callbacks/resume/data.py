@@ -185,7 +185,10 @@ def _shuffled(parts: tuple, size: int, batch_size: int, seed: int):
         def rows(order):
             return keras.tree.map_structure(lambda leaf: tf.gather(leaf, order), tensors)
 
-        return data.map(rows, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+        data = data.map(rows, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+    options = tf.data.Options()
+    options.autotune.enabled = False  # the end of an epoch may wait for it, as long as the epoch took
+    return data.with_options(options)
 
 
 def _cardinality(batches: int):

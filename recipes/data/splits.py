@@ -52,17 +52,23 @@ def find_leaks(rows):
 
 #: So few rows in memory are shuffled one by one: a gathering pipeline takes 25 ms to begin an epoch, and this 1.
 FEW_ROWS, FEW_BYTES = 20_000, 1 << 26
+#: Bytes that are gathered at a time, where a batch is less: a call takes as long as gathering 100 KiB.
+TOGETHER = 1 << 20
 
 
-def gather(rows, size, batch_size, seed, shuffle, singly=False):
-    """Batches of what `rows` gives for the numbers of a split's rows, for a batch at a time or `singly`."""
+def gather(rows, size, batch_size, seed, shuffle, row_bytes=None):
+    """Batches of what `rows` gives for the numbers of a split's rows: for one at a time, or for whole batches where it is
+    told how large a row is."""
     import tensorflow as tf
 
+    singly = row_bytes is None
+    together = 1 if singly else batch_size * max(1, TOGETHER // (batch_size * row_bytes))
+
     def numbers(order):
-        """The numbers in that order, by the batch unless singly: one by one they would take longer than their rows."""
+        """The numbers in that order: one by one they would take longer than their rows."""
         if singly:
             return tf.data.Dataset.from_tensor_slices(order)
-        return tf.data.Dataset.range(0, size, batch_size).map(lambda first: order[first : first + batch_size])
+        return tf.data.Dataset.range(0, size, together).map(lambda first: order[first : first + together])
 
     def reordered(epoch):
         return numbers(tf.random.experimental.stateless_shuffle(tf.range(size, dtype=tf.int64), [epoch, seed]))
@@ -71,12 +77,13 @@ def gather(rows, size, batch_size, seed, shuffle, singly=False):
         if shuffle:
             # The buffer of `Dataset.shuffle` would take seconds and hundreds of megabytes for a million numbers.
             epoch = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).take(1)
-            count = size if singly else -(-size // batch_size)
-            data = epoch.flat_map(reordered).apply(tf.data.experimental.assert_cardinality(count))
+            data = epoch.flat_map(reordered)
         else:
             data = numbers(tf.range(size, dtype=tf.int64))
         data = data.map(rows, tf.data.AUTOTUNE, deterministic=True)
-        return (data.batch(batch_size) if singly else data).prefetch(tf.data.AUTOTUNE)
+        data = data.batch(batch_size) if singly else data.rebatch(batch_size)
+        data = data.apply(tf.data.experimental.assert_cardinality(-(-size // batch_size)))
+        return data.prefetch(tf.data.AUTOTUNE)
 
 
 class Rows:
@@ -119,14 +126,26 @@ class Rows:
             def rows(index):
                 return (self.decode or tf.identity)(tf.gather(x, index)), tf.gather(y, index)
 
-            # Rows in memory are gathered a batch at a time; images are decoded one by one, in parallel.
-            return gather(rows, len(self), batch_size, seed, shuffle, singly=bool(self.decode))
+            # Rows in memory are gathered by whole batches; images are decoded one by one, in parallel.
+            size = None if self.decode else x.shape[1:].num_elements() * x.dtype.size
+            return gather(rows, len(self), batch_size, seed, shuffle, size)
         with tf.device("CPU"):
             if shuffle:
                 data = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(self), seed).batch(batch_size)
             else:
                 data = in_order(self.tensors, batch_size)
             return data.prefetch(tf.data.AUTOTUNE)
+
+
+def untuned(data):
+    """A pipeline that TensorFlow does not tune while it runs. The thread that tunes sleeps twice as long each time, and
+    the end of an epoch, which should wake it, often waits until it has slept, up to as long as the epoch took: it is
+    woken before it is told that this is the end, and goes on sleeping."""
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return data.with_options(options)
 
 
 def in_order(tensors, size):
@@ -215,7 +234,9 @@ class Data:
         return self._batches("test")
 
     def _batches(self, split, shuffle=False):
-        return self._parts[split].batches(self.batch_size, self.seed, shuffle) if split in self._parts else None
+        if split not in self._parts:
+            return None
+        return untuned(self._parts[split].batches(self.batch_size, self.seed, shuffle))
 
     @property
     def sizes(self):

@@ -96,7 +96,8 @@ class Windows:
             start = (starts.start + index * starts.step)[:, None]
             return tf.gather(series, start + past), tf.gather(goals, start + future)
 
-        return gather(rows, len(self), batch_size, seed, shuffle)
+        size = self.history * series.shape[1] * series.dtype.size
+        return gather(rows, len(self), batch_size, seed, shuffle, size)
 
 
 def cut_steps(steps, history, horizon, wanted, name):

@@ -65,6 +65,9 @@ class Standardization(keras.layers.Layer):
             return inputs * self.deviation + self.mean
         return (inputs - self.mean) / self.deviation
 
+    def compute_output_shape(self, input_shape):
+        return input_shape  # told, so that Keras need not trace `call` for it
+
     def get_config(self):
         return {**super().get_config(), "invert": self.invert}
 
