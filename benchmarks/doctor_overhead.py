@@ -9,25 +9,28 @@ methods from the end of the first epoch (`harness.time_with`); before lie prefli
 from harness import Side, case, main, recipe, time_with
 from train_step import batched, examples
 
-#: Recipe -> the shape of an example, and how many steps an epoch has.
-MODELS = {"cnn": ((28, 28, 1), 256), "resnet": ((32, 32, 3), 64), "transformer_encoder": ((32,), 128)}
-BATCH = 16
-#: That are counted: two looks of light mode, eight of the default.
-STEPS = 512
+#: Recipe -> the shape of an example, and arguments beside the defaults.
+MODELS = {
+    "cnn": ((28, 28, 1), {}),
+    "resnet": ((32, 32, 3), {"width": 16}),
+    "transformer_encoder": ((32,), {"vocabulary_size": 1000}),
+}
+#: The default of `data.load`. A look costs as much as one to two steps of that size, whatever a step's own is.
+BATCH = 64
+#: Of an epoch. Two epochs are counted: two looks of light mode, eight of the default.
+STEPS = 256
 
 
 def training(name, light):
     """A training of a recipe with the doctor; the function returns its relative time."""
     from keras_cookbook import callbacks
 
-    shape, steps = MODELS[name]
-    vocabulary = 1000 if len(shape) == 1 else 0
-    arguments = {"vocabulary_size": vocabulary} if vocabulary else {}
-    data = batched(*examples(shape, 10, BATCH * steps, vocabulary), BATCH)
+    shape, arguments = MODELS[name]
+    data = batched(*examples(shape, 10, BATCH * STEPS, arguments.get("vocabulary_size", 0)), BATCH)
 
     def run():
-        model = recipe(name)(shape, 10, width=16, **arguments)
-        return time_with(callbacks.TrainingDoctor(tell=False, light=light), model, data, 1 + STEPS // steps)
+        model = recipe(name)(shape, 10, **arguments)
+        return time_with(callbacks.TrainingDoctor(tell=False, light=light), model, data, epochs=3)
 
     return run
 
@@ -35,7 +38,7 @@ def training(name, light):
 def watched(name, light):
     mode = "looks at every 256th step" if light else "looks at every 64th step"
 
-    @case(f"`{name}` with `TrainingDoctor`, {mode}", "the same without", rounds=3)
+    @case(f"`{name}` with `TrainingDoctor`, {mode}", "the same without", rounds=3, warm_up=0)
     def sides():
         """What it costs."""
         return Side(training, name=name, light=light), lambda: 1.0

@@ -58,20 +58,20 @@ WITHOUT = "the same layers and `compile`, without the factory"
 
 @case("build mlp", WITHOUT)
 def build_mlp():
-    """Ten models of the default size."""
-    return pair("mlp", (64,), 10)
+    """Models of the default size."""
+    return pair("mlp", (64,), 30)
 
 
 @case("build cnn", WITHOUT)
 def build_cnn():
-    """Ten models of the default size."""
-    return pair("cnn", (28, 28, 1), 10)
+    """Models of the default size."""
+    return pair("cnn", (28, 28, 1), 20)
 
 
 @case("build resnet 50", WITHOUT)
 def build_resnet():
-    """A model of depth 50."""
-    return pair("resnet", (224, 224, 3), 1, depth=50)
+    """Models of depth 50."""
+    return pair("resnet", (224, 224, 3), 2, depth=50)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import gc
 import importlib.metadata
 import inspect
 import random
@@ -81,7 +80,7 @@ class Recipe:
         training = replace(self.training, **{name: values[name] for name in self.settings})
         # Without a seed of its own a model takes one from Python's generator, which `set_random_seed` seeds.
         seed = random.randrange(2**31) if values["seed"] is None else values["seed"]
-        with named(self.name), seeded(seed), dtype_policy(training.precision), uncollected():
+        with named(self.name), seeded(seed), dtype_policy(training.precision):
             model = self.build(**network)
             if not isinstance(model, Prepared):
                 raise TypeError(f"{self.name}: a recipe returns what `head` returns, a RecipeModel, not {type(model)}.")
@@ -230,18 +229,6 @@ def seeded(seed):
         yield
     finally:
         random.setstate(state)
-
-
-@contextlib.contextmanager
-def uncollected():
-    """A model is many objects and none of them garbage: to look for some takes 2 to 6% of the time to build it."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
 
 
 @contextlib.contextmanager

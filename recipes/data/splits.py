@@ -57,8 +57,8 @@ TOGETHER = 1 << 20
 
 
 def gather(rows, size, batch_size, seed, shuffle, row_bytes=None):
-    """Batches of what `rows` gives for the numbers of a split's rows: for one at a time, or for whole batches where it is
-    told how large a row is."""
+    """Batches of what `rows` gives for the numbers of a split's rows: for one at a time, or for whole batches where the
+    size of a row is told."""
     import tensorflow as tf
 
     singly = row_bytes is None
