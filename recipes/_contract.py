@@ -87,7 +87,7 @@ class Recipe:
             model.name = values["name"] or self.name
             if values["compile"]:
                 compile_model(model, training, network.get("task"))
-        model.recipe = {
+        recipe = {
             "name": self.name,
             "arguments": network,
             "training": {name: getattr(training, name) for name in self.settings},
@@ -95,6 +95,7 @@ class Recipe:
             "data": next((kind for kind in self.data if DATA[kind].legal(network.get("input_shape"))), None),
             "versions": {"keras_cookbook": version(), "keras": keras.__version__},
         }
+        model.remember(recipe)
         return model
 
     def check(self, *args, **kwargs):

@@ -52,6 +52,10 @@ class Prepared:
             self.optimizer.build(self.trainable_variables)
         decay_kernels_only(self.optimizer)
 
+    def remember(self, recipe):
+        """Sets `recipe`, past Keras and TensorFlow, which would watch every dict in it for layers."""
+        self.__dict__["recipe"] = recipe
+
     def again(self, **changes):
         """A fresh model of the same recipe, from the same seed, but for the arguments that change."""
         from ._contract import REGISTRY
@@ -158,7 +162,7 @@ class RecipeModel(Prepared, keras.Model):
     # Keras recognises a functional model by these arguments.
     def __init__(self, inputs, outputs, name=None, *, recipe=None, **kwargs):
         super().__init__(inputs, outputs, name=name, **kwargs)
-        self.recipe = recipe or {}
+        self.remember(recipe or {})
 
     def get_config(self):
         return {**super().get_config(), "recipe": dict(self.recipe)}
@@ -182,7 +186,7 @@ class ComposedModel(Prepared, keras.Model):
             for weight in model.trainable_weights:
                 if [other for other in parts if other in weight.path] != [part]:
                     raise ValueError(f"the path of {weight.path!r} must name its part, {part!r}, and no other.")
-        self.recipe = recipe or {}
+        self.remember(recipe or {})
         self.built = True
 
     @property
