@@ -735,8 +735,12 @@ def test_batches_have_known_shapes_and_number():
     assert [len(y) for _, y in digits.validation] == [100, 80]
 
 
-def test_train_is_shuffled_anew_each_epoch_and_covers_each_row_once():
+@pytest.mark.parametrize("few, together", [(20_000, 1 << 20), (0, 1), (0, 4096)], ids=["rows", "batch", "batches"])
+def test_train_is_shuffled_anew_each_epoch_and_covers_each_row_once(monkeypatch, few, together):
+    monkeypatch.setattr(data.splits, "FEW_ROWS", few)
+    monkeypatch.setattr(data.splits, "TOGETHER", together)
     loaded = data.load(labelled(np.arange(300) % 3), batch_size=32)
+    assert [len(y) for _, y in loaded.train] == [32] * 6 + [loaded.sizes["train"] - 192]
     rows, labels = loaded.arrays("train")
     (first, first_y), (second, _) = epoch(loaded.train), epoch(loaded.train)
     assert not np.array_equal(first, second)
@@ -744,6 +748,12 @@ def test_train_is_shuffled_anew_each_epoch_and_covers_each_row_once():
         np.testing.assert_array_equal(np.sort(shuffled[:, 0]), np.sort(rows[:, 0]))
     label_of = dict(zip(rows[:, 0], labels, strict=True))
     assert [label_of[key] for key in first[:, 0]] == first_y.tolist()
+
+
+def test_the_end_of_an_epoch_waits_for_no_tuner():
+    loaded = data.load("wine")
+    for split in (loaded.train, loaded.validation, loaded.test, loaded.batched(10).train):
+        assert split.options().autotune.enabled is False
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
