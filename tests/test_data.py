@@ -735,7 +735,7 @@ def test_batches_have_known_shapes_and_number():
     assert [len(y) for _, y in digits.validation] == [100, 80]
 
 
-@pytest.mark.parametrize("few, together", [(20_000, 1 << 20), (0, 1), (0, 4096)], ids=["rows", "batch", "batches"])
+@pytest.mark.parametrize(("few", "together"), [(20_000, 1 << 20), (0, 1), (0, 4096)], ids=["rows", "batch", "batches"])
 def test_train_is_shuffled_anew_each_epoch_and_covers_each_row_once(monkeypatch, few, together):
     monkeypatch.setattr(data.splits, "FEW_ROWS", few)
     monkeypatch.setattr(data.splits, "TOGETHER", together)
