@@ -95,7 +95,9 @@ def test_texts_in_every_form(texts):
         np.testing.assert_array_equal(y, loaded.arrays(split)[1])
 
 
-def test_training_texts_are_shuffled_with_their_labels():
+@pytest.mark.parametrize("few", [20_000, 0], ids=["few", "many"])
+def test_training_texts_are_shuffled_with_their_labels(monkeypatch, few):
+    monkeypatch.setattr(data.splits, "FEW_ROWS", few)
     loaded = data.load((TEXTS, MOODS), batch_size=8)
     (first, labels), (second, _) = epoch(loaded.train), epoch(loaded.train)
     assert decoded(first) != decoded(second)

@@ -52,7 +52,7 @@ def find_leaks(rows):
 
 #: So few rows in memory are shuffled one by one: a gathering pipeline takes 25 ms to begin an epoch, and this 1.
 FEW_ROWS, FEW_BYTES = 20_000, 1 << 26
-#: Bytes that are gathered at a time, where a batch is less: a call takes as long as gathering 100 KiB.
+#: Bytes that are gathered at a time, where a batch is less: a call for each would take longer than the rows.
 TOGETHER = 1 << 20
 
 
@@ -127,8 +127,9 @@ class Rows:
                 return (self.decode or tf.identity)(tf.gather(x, index)), tf.gather(y, index)
 
             # Rows in memory are gathered by whole batches; images are decoded one by one, in parallel.
-            size = None if self.decode else x.shape[1:].num_elements() * x.dtype.size
-            return gather(rows, len(self), batch_size, seed, shuffle, size)
+            # Texts tell no size: of them a batch is gathered at a time.
+            row_bytes = None if self.decode else x.shape[1:].num_elements() * x.dtype.size or TOGETHER
+            return gather(rows, len(self), batch_size, seed, shuffle, row_bytes)
         with tf.device("CPU"):
             if shuffle:
                 data = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(self), seed).batch(batch_size)

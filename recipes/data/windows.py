@@ -96,8 +96,8 @@ class Windows:
             start = (starts.start + index * starts.step)[:, None]
             return tf.gather(series, start + past), tf.gather(goals, start + future)
 
-        size = self.history * series.shape[1] * series.dtype.size
-        return gather(rows, len(self), batch_size, seed, shuffle, size)
+        row_bytes = self.history * series.shape[1] * series.dtype.size
+        return gather(rows, len(self), batch_size, seed, shuffle, row_bytes)
 
 
 def cut_steps(steps, history, horizon, wanted, name):

@@ -24,7 +24,7 @@ class Pipeline(Prepared, keras.Model):
     def __init__(self, stages, micro_batches, devices=None, *, recipe=None, **kwargs):
         super().__init__(**kwargs)
         self.stages, self.micro_batches, self.devices = list(stages), micro_batches, devices and list(devices)
-        self.recipe = recipe or {}
+        self.remember(recipe or {})
         self.built = True
 
     @property
