@@ -122,8 +122,7 @@ class BestModel(keras.callbacks.Callback):
             self._seen_model = weakref.ref(self.model)
             self._best, self._unsaved = Best(self.monitor, self.mode), None
         _check_room(self.model, self.path)
-        for leftover in self.path.parent.glob(_unfinished(self.path, "*").name):
-            leftover.unlink(missing_ok=True)
+        remove_unfinished(self.path.parent, self.path.stem)
 
     def on_epoch_end(self, epoch, logs=None):
         if self._best.update(epoch, logs):
@@ -173,6 +172,13 @@ def _keras_path(path) -> Path:
 def _unfinished(path: Path, process) -> Path:
     # Keras looks at the suffix, so it stays; the process keeps two writers apart.
     return path.with_name(f".{path.stem}.unfinished-{process}{path.suffix}")
+
+
+def remove_unfinished(folder: Path, stem: str = "*"):
+    """Removes what a killed process has left unfinished: of one file, or of all in `folder`, to which nobody writes."""
+    for leftover in folder.glob(f".{stem}.unfinished*"):
+        with contextlib.suppress(OSError):
+            leftover.unlink()
 
 
 @contextlib.contextmanager

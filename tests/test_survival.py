@@ -33,6 +33,8 @@ def killed_until_done(folder, kills, rng, longest, **options):
             process.kill()
             process.join()
             killed += 1
+            if folder.exists():  # what a kill leaves while `search.json` is written
+                (folder / ".search.unfinished-1.json").touch()
             continue
         assert process.exitcode == 0
         return killed

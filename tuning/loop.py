@@ -6,6 +6,7 @@ import shutil
 import time
 
 from keras_cookbook.callbacks import save_json
+from keras_cookbook.callbacks.checkpoint import remove_unfinished
 from keras_cookbook.callbacks.workers import is_chief
 
 from .trials.trial import Job, model_path, reached
@@ -168,6 +169,8 @@ class Loop:
         if not is_chief():
             return
         found = self.found
+        if not self.where.busy:
+            remove_unfinished(found.folder)
         running = {record["trial"] for record in found.running}
         for folder in (found.folder / "trials").glob("*"):
             if folder.name not in map(str, running):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..checkpoint import _check_writable, _replacing
+from ..checkpoint import _check_writable, _replacing, remove_unfinished
 
 _MARK = b"keras_cookbook state 1 sha256 "
 _HEADER = len(_MARK) + 64 + 1
@@ -85,9 +85,7 @@ class Generations:
             OSError: It cannot be written.
         """
         _check_writable(self.folder, "states")
-        for leftover in self.folder.glob(".*.unfinished-*"):
-            with contextlib.suppress(OSError):
-                leftover.unlink()
+        remove_unfinished(self.folder)
 
 
 class Writer:
