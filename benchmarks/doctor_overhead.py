@@ -41,7 +41,7 @@ def watched(name, light):
     @case(f"`{name}` with `TrainingDoctor`, {mode}", "the same without", rounds=3, warm_up=0)
     def sides():
         """What it costs."""
-        return Side(training, name=name, light=light), lambda: 1.0
+        return Side(training, name=name, light=light)
 
 
 for name in MODELS:

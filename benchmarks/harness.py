@@ -13,6 +13,7 @@ import importlib
 import json
 import os
 import queue
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -214,19 +215,27 @@ class Case:
     script: str
 
     def run(self, rounds=None):
-        """The times of ours and of the peer in each round; `Missing` if one of them is not here."""
+        """The ratio peer/ours, and the lowest and highest of single rounds; `Missing` if one of them is not here."""
+        rounds = rounds or self.rounds
         with contextlib.ExitStack() as stack:
-            ours, peer = self.sides()
-            for side in (ours, peer):
-                stack.callback(getattr(side, "close", lambda: None))
-            return alternate(ours, peer, rounds or self.rounds, self.warm_up)
+            sides = self.sides()
+            if isinstance(sides, Side):
+                stack.callback(sides.close)
+                ratios = [1 / sides() for _ in range(self.warm_up + rounds)][self.warm_up :]
+                return statistics.median(ratios), min(ratios), max(ratios)
+            for side in sides:
+                stack.callback(side.close)
+            return judge(alternate(*sides, rounds, self.warm_up))
 
 
 CASES = []
 
 
 def case(name, peer, rounds=ROUNDS, warm_up=1):
-    """Registers a function without arguments that returns the two sides of a case: ours, and the peer."""
+    """Registers a function without arguments that returns the two sides of a case: ours, and the peer.
+
+    Or a single side, whose function times both itself and returns the time of ours in units of the peer's.
+    """
 
     def register(sides):
         CASES.append(Case(name, peer, sides, rounds, warm_up, Path(sides.__code__.co_filename).name))
@@ -273,7 +282,7 @@ def main(arguments=None):
             print(f"{c.script}: {c.name} against {c.peer}")
             continue
         try:
-            ratio, low, high = judge(c.run(options.rounds))
+            ratio, low, high = c.run(options.rounds)
         except Missing as error:
             print(f"{c.name} skipped: {error}", flush=True)
             continue

@@ -1,10 +1,8 @@
 """Recipes: factories of compiled Keras models. `recipes.list()` names them; `help(recipes.resnet)` explains one."""
 
-import os
+from ._kernels import switch_on
 
-# TensorFlow leaves oneDNN's kernels off on processors without AVX-512, where a step takes up to twice as long without.
-# It reads this when it is imported.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+switch_on()  # before anything imports TensorFlow
 
 from . import data, parts
 from ._contract import get, recipe

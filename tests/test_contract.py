@@ -26,12 +26,34 @@ def test_names_and_nearest_names():
         recipes.list("imagse")
 
 
+SWITCH = "TF_ENABLE_ONEDNN_OPTS"
+
+
+def printed(code, **environment):
+    """What a Python without the switch prints."""
+    unset = {name: value for name, value in os.environ.items() if name != SWITCH} | environment
+    return subprocess.run([sys.executable, "-c", code], env=unset, capture_output=True, text=True, check=True)
+
+
 def test_onednn_is_on_where_nobody_has_said_otherwise():
-    code = "import os; from keras_cookbook import recipes; print(os.environ['TF_ENABLE_ONEDNN_OPTS'])"
-    unset = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}
-    run = subprocess.run([sys.executable, "-c", code], env=unset, capture_output=True, text=True, check=True)
+    run = printed(f"import os; from keras_cookbook import recipes; print(os.environ['{SWITCH}'])")
     assert run.stdout.split()[-1] == "1"
-    assert os.environ["TF_ENABLE_ONEDNN_OPTS"]
+    assert "RuntimeWarning" not in run.stderr
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="kernels of TensorFlow")
+def test_tensorflow_that_came_before_is_told():
+    code = """
+import platform, tensorflow as tf
+from tensorflow.python.util._pywrap_util_port import IsMklEnabled
+print(IsMklEnabled() or platform.machine() not in ("x86_64", "AMD64") or bool(tf.config.list_physical_devices("GPU")))
+from keras_cookbook import recipes
+"""
+    run = printed(code)
+    fine = run.stdout.split()[-1] == "True"
+    assert (f"or set the environment variable {SWITCH}=1" in run.stderr) != fine
+    assert fine or "<string>:5: RuntimeWarning" in run.stderr
+    assert "RuntimeWarning" not in printed(code, **{SWITCH: "0"}).stderr
 
 
 def test_a_duplicate_raises():

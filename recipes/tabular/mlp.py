@@ -37,7 +37,8 @@ def mlp(
     """
     inputs = keras.Input(input_shape)
     # Features come in any size, which half precision cannot hold before they are standardised.
-    x = Standardization()(keras.layers.Flatten(dtype="float32")(inputs))
+    x = inputs if len(input_shape) == 1 else keras.layers.Flatten(dtype="float32")(inputs)
+    x = Standardization()(x)
     for _ in range(depth):
         x = keras.layers.Dense(width, activation, kernel_initializer="he_normal")(x)
         x = Dropout(dropout)(x)
