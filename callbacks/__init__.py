@@ -1,5 +1,11 @@
 """Callbacks for any compiled `keras.Model`: `standard()` is what nearly everyone wants, in one call."""
 
+import os
+import sys
+
+if "tensorflow" not in sys.modules:  # which reads it once; `recipes` says where that was too late
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
 from .averaging import StochasticWeightAveraging
 from .bundle import standard
 from .checkpoint import BestModel, save_json, save_model, write_text

@@ -35,8 +35,10 @@ def printed(code, **environment):
     return subprocess.run([sys.executable, "-c", code], env=unset, capture_output=True, text=True, check=True)
 
 
-def test_onednn_is_on_where_nobody_has_said_otherwise():
-    run = printed(f"import os; from keras_cookbook import recipes; print(os.environ['{SWITCH}'])")
+@pytest.mark.parametrize("parts", ["callbacks, recipes", "tuning"])
+def test_onednn_is_on_where_nobody_has_said_otherwise(parts):
+    """Whatever is imported first."""
+    run = printed(f"import os; from keras_cookbook import {parts}; print(os.environ['{SWITCH}'])")
     assert run.stdout.split()[-1] == "1"
     assert "RuntimeWarning" not in run.stderr
 

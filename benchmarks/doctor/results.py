@@ -84,6 +84,13 @@ def table(path, verbose):
         if ill or well:
             print(f"| {name} | {' | '.join(map(share, columns))} |")
 
+    if len(seeds := sorted({r["seed"] for r in counted})) > 1:
+        # The same programs again: together they tell less than as many different ones, of which the intervals are.
+        print("\n| seed | sick: alarm | healthy: alarm |\n|---|---|---|")
+        for seed in seeds:
+            columns = [[found(r) for r in group if r["seed"] == seed] for group in (sick, healthy)]
+            print(f"| {seed} | {' | '.join(map(share, columns))} |")
+
     seeds = {r["seed"] for r in sick if "after" in r or "remedy_failed" in r}
     tried = [r for r in sick if r["seed"] in seeds and not r["silent"]]
     print(f"\nCured by the first remedy: {share(map(cured, tried)) if tried else 'not tried'}")

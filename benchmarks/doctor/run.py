@@ -62,6 +62,7 @@ def run(job):
     from keras_cookbook import callbacks
     from keras_cookbook.callbacks.doctor.findings import by_severity
 
+    _quicker()
     keras.backend.clear_session()
     module, case = find(family, name)
     program = module.program(family, case, seed)
@@ -91,6 +92,24 @@ def run(job):
         except Exception as error:
             record["remedy_failed"] = f"{type(error).__name__}: {error}"[:200]
     return json.loads(json.dumps(record, default=lambda value: np.asarray(value).tolist()))
+
+
+def _quicker():
+    """Leaves out what takes TensorFlow longer than it saves with small programs: graphs are not rewritten, and Keras'
+    pipelines are not tuned, for which the end of an epoch may wait."""
+    import tensorflow as tf
+    from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
+
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    tuned = ArrayDataAdapter.get_tf_dataset
+    if tuned.__name__ != "untuned":
+        options = tf.data.Options()
+        options.autotune.enabled = False
+
+        def untuned(self):
+            return tuned(self).with_options(options)
+
+        ArrayDataAdapter.get_tf_dataset = untuned
 
 
 def attempt(job):
