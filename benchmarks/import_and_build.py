@@ -2,8 +2,8 @@
 
     python benchmarks/import_and_build.py
 
-Importing is timed in fresh processes; building against the same networks written
-by hand in plain Keras. CPU time, since there is no parallel work in it.
+Importing is timed in fresh processes; building against the same networks written by hand in plain
+Keras. CPU time, since there is no parallel work in it.
 """
 
 import functools

@@ -122,7 +122,7 @@ class BestModel(keras.callbacks.Callback):
             self._seen_model = weakref.ref(self.model)
             self._best, self._unsaved = Best(self.monitor, self.mode), None
         _check_room(self.model, self.path)
-        remove_unfinished(self.path.parent, self.path.stem)
+        remove_unfinished(self.path.parent, _unfinished(self.path, "*").name)
 
     def on_epoch_end(self, epoch, logs=None):
         if self._best.update(epoch, logs):
@@ -174,9 +174,9 @@ def _unfinished(path: Path, process) -> Path:
     return path.with_name(f".{path.stem}.unfinished-{process}{path.suffix}")
 
 
-def remove_unfinished(folder: Path, stem: str = "*"):
+def remove_unfinished(folder: Path, pattern: str = _unfinished(Path("*"), "*").name):
     """Removes what a killed process has left unfinished: of one file, or of all in `folder`, to which nobody writes."""
-    for leftover in folder.glob(f".{stem}.unfinished*"):
+    for leftover in folder.glob(pattern):
         with contextlib.suppress(OSError):
             leftover.unlink()
 

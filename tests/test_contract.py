@@ -41,6 +41,7 @@ def test_onednn_is_on_where_nobody_has_said_otherwise(parts):
     run = printed(f"import os; from keras_cookbook import {parts}; print(os.environ['{SWITCH}'])")
     assert run.stdout.split()[-1] == "1"
     assert "RuntimeWarning" not in run.stderr
+    assert os.environ[SWITCH]
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="kernels of TensorFlow")

@@ -100,16 +100,12 @@ def _quicker():
     import tensorflow as tf
     from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
 
+    from keras_cookbook.recipes.data.splits import untuned
+
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     tuned = ArrayDataAdapter.get_tf_dataset
-    if tuned.__name__ != "untuned":
-        options = tf.data.Options()
-        options.autotune.enabled = False
-
-        def untuned(self):
-            return tuned(self).with_options(options)
-
-        ArrayDataAdapter.get_tf_dataset = untuned
+    if tuned.__name__ == "get_tf_dataset":
+        ArrayDataAdapter.get_tf_dataset = lambda self: untuned(tuned(self))
 
 
 def attempt(job):
