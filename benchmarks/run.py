@@ -8,6 +8,7 @@ import first_step  # noqa: F401
 import generative_step  # noqa: F401
 import import_and_build  # noqa: F401
 import input_pipeline  # noqa: F401
+import memory  # noqa: F401
 import resume_overhead  # noqa: F401
 import search_overhead  # noqa: F401
 import time_to_accuracy  # noqa: F401

@@ -102,7 +102,7 @@ class Prepared:
                 self.train_function = self.test_function = self.predict_function = None
                 self.functions = self.functions and Functions()
             self.adapt(call["x"], y, steps)
-            self.build_optimizer_variables()
+            self.prepare_optimizer()
         with contextlib.ExitStack() as stack:
             if any(hasattr(callback, "during_fit") for callback in keras.tree.flatten(call["callbacks"])):
                 from keras_cookbook.callbacks.fit import shown  # loaded by then; else it takes a third of a second
@@ -111,11 +111,20 @@ class Prepared:
                     stack.enter_context(shown(self, call))
             return super().fit(**call)
 
-    def build_optimizer_variables(self):
-        """Makes the variables of the optimizer now: TensorFlow traces a step twice if they are made within it."""
-        if keras.backend.backend() == "tensorflow" and self.optimizer is not None and not self.optimizer.built:
+    def prepare_optimizer(self):
+        """Makes the variables of the optimizer now, since TensorFlow traces a step twice if they are made within it.
+
+        And where one device is alone, nothing is summed over devices: that sum has a gradient of its own, and such
+        TensorFlow keeps until the process ends, with the graph and all weights of every model that was trained.
+        """
+        if keras.backend.backend() != "tensorflow" or self.optimizer is None:
+            return
+        if not self.optimizer.built:
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
+        if self.distribute_strategy.num_replicas_in_sync == 1:
+            for optimizer in inner_optimizers(self.optimizer):
+                optimizer._all_reduce_sum_gradients = list
 
     def adapt_inputs(self, x, steps):
         """Lets what `encode` needs learn from the inputs."""

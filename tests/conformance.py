@@ -6,6 +6,7 @@ that are broken on purpose.
 
 import contextlib
 import dataclasses
+import gc
 import inspect
 import json
 import random
@@ -21,7 +22,7 @@ import pytest
 from keras_cookbook.recipes._kinds import Axes, Choice, Either, Number
 
 PROPERTIES = {}
-#: Those that look at arguments and words alone, the same on every backend: TensorFlow's run is enough.
+#: Those that look at arguments and words alone, the same on every backend, or at TensorFlow: its run is enough.
 OF_NO_BACKEND = set()
 TASKS = {"binary": 1, "multiclass": 3, "multilabel": 3, "regression": 2}
 BACKEND = keras.backend.backend()
@@ -263,6 +264,21 @@ def same_seed_same_model(case):
         model.fit(case.x, case.labels(), shuffle=False, verbose=0)
     for a, b in zip(weights(one), weights(two), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5, err_msg="the same seed trains to other weights")
+
+
+def graphs():
+    """How many graphs TensorFlow keeps of what it has traced since the last test."""
+    gc.collect()
+    return sum(type(thing).__name__ == "FuncGraph" for thing in gc.get_objects())
+
+
+@prop_of_no_backend
+def leaves_nothing_behind(case):
+    before = graphs()
+    model = case.make()
+    model.fit(case.x, case.labels(), verbose=0)
+    del model
+    assert graphs() == before, "TensorFlow keeps the graph of a model that is gone, and its weights"
 
 
 @prop

@@ -210,6 +210,11 @@ class TraceDependent(keras.layers.Layer):
         return x + self.calls
 
 
+@planted("leaves_nothing_behind")
+def gradient_that_is_registered():
+    return build(keras.layers.Activation("silu"))  # TensorFlow keeps what has a gradient of its own
+
+
 @planted("compiled_agrees_with_eager")
 def python_state_in_a_layer():
     return build(lambda x: TraceDependent()(x))

@@ -71,7 +71,7 @@ class Held:
     def __init__(self, model, rates):
         self.model, self.rates = model, rates
         model.functions = Functions()  # or it would be traced anew when a batch size comes again
-        model.build_optimizer_variables()
+        model.prepare_optimizer()
         for layer in dropouts(model):
             layer.vary()
         groups = variables_of(model)
