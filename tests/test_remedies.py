@@ -222,6 +222,21 @@ def test_classes_are_balanced(form, monkeypatch):
     assert given["class_weight"] == pytest.approx({0: 4 / 9, 1: 2.0, 2: 4.0})
 
 
+@pytest.mark.parametrize(
+    ("labels", "activation", "loss"),
+    [(Y, "softmax", "sparse_categorical_crossentropy"), (np.eye(4)[Y], "sigmoid", "binary_crossentropy")],
+)
+def test_labels_from_0_are_the_same_for_validation(labels, activation, loss, monkeypatch):
+    """Where it lacks the first class, and where a row has several labels."""
+    held, given = np.flatnonzero(Y > 0), {}
+    monkeypatch.setattr(trial, "fit", lambda model, **call: given.update(call) or callbacks.fit(model, **call))
+    judged = X[held], labels[held] + 1
+    doctor = watched(net(L.Dense(4, activation), loss=loss), X, labels + 1, validation_data=judged, epochs=1)
+    doctor.try_remedy(changes={"y": "from 0"})
+    np.testing.assert_array_equal(given["y"], labels)
+    np.testing.assert_array_equal(given["validation_data"][1], labels[held])
+
+
 def test_weights_of_examples_stay_with_them():
     doctor = watched(net(L.Dense(8, "relu"), L.Dense(3, "softmax")), holed(), sample_weight=np.ones(240), epochs=2)
     assert doctor.try_remedy(changes={"x": "finite"}).after > 0

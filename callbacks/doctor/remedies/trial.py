@@ -124,9 +124,11 @@ class _Data:
             fine &= True if self.y is None else np.isfinite(self.y).reshape(len(self.y), -1).all(axis=1)
             self._keep(fine)
         if changes.get("y") == "from 0":
-            self.y = np.unique(self.y, return_inverse=True)[1].reshape(np.shape(self.y))
-            if isinstance(self.judge, tuple):
-                self.judge = self.judge[0], np.unique(self.judge[1], return_inverse=True)[1].reshape(-1)
+            judged = self.judge[1:2] if isinstance(self.judge, tuple) else ()
+            classes = np.unique(np.concatenate([np.ravel(labels) for labels in (self.y, *judged)]))
+            self.y = np.searchsorted(classes, self.y)
+            if judged:
+                self.judge = self.judge[0], np.searchsorted(classes, judged[0])
         if changes.get("shuffle"):
             order = np.random.default_rng(0).permutation(len(self.x))
             rows = int(len(order) * (1 - (self.call["validation_split"] or 0)))
