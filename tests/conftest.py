@@ -7,7 +7,6 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the package sets it; tests import Keras before it
 if "PYTEST_XDIST_WORKER" in os.environ:
     # There are as many workers as cores, or more: further threads only wait for one another.
     for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
