@@ -26,7 +26,7 @@ def by_hand():
 
 
 def training(how):
-    """Trains the models; the function returns bytes for seconds."""
+    """A function that trains the models, and returns the most memory held in place of seconds."""
     import numpy as np
 
     x = np.random.default_rng(0).normal(size=(64, FEATURES)).astype("float32")

@@ -124,11 +124,11 @@ class _Data:
             fine &= True if self.y is None else np.isfinite(self.y).reshape(len(self.y), -1).all(axis=1)
             self._keep(fine)
         if changes.get("y") == "from 0":
-            judged = self.judge[1:2] if isinstance(self.judge, tuple) else ()
-            classes = np.unique(np.concatenate([np.ravel(labels) for labels in (self.y, *judged)]))
+            judged = isinstance(self.judge, tuple)
+            classes = np.union1d(self.y, self.judge[1] if judged else self.y)
             self.y = np.searchsorted(classes, self.y)
             if judged:
-                self.judge = self.judge[0], np.searchsorted(classes, judged[0])
+                self.judge = self.judge[0], np.searchsorted(classes, self.judge[1])
         if changes.get("shuffle"):
             order = np.random.default_rng(0).permutation(len(self.x))
             rows = int(len(order) * (1 - (self.call["validation_split"] or 0)))
