@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 
 import keras
 import numpy as np
@@ -550,6 +551,22 @@ def test_it_looks_before_the_first_step():
     doctor = TrainingDoctor(tell=False)
     recipes.mlp((6,), 3, learning_rate=0.5).fit(X, Y, verbose=0, callbacks=[doctor])
     assert (doctor.findings[0].code, doctor.findings[0].epoch) == ("learning_rate_range", None)
+
+
+def test_steps_that_end_out_of_order_are_counted():
+    """On JAX and PyTorch they end in several threads."""
+
+    class Late(keras.callbacks.Callback):
+        async_safe = True
+
+        def on_train_batch_end(self, batch, logs=None):
+            time.sleep(0.3 * (batch == 0))
+
+    doctor = TrainingDoctor(probe=(X[:64], Y[:64]), tell=False)
+    net(relu()).fit(X, Y, batch_size=16, epochs=4, verbose=0, callbacks=[Late(), doctor])
+    assert [(look.step, look.epoch) for look in doctor.looks] == [
+        (1, 1), (2, 1), (4, 1), (8, 1), (16, 1), (32, 2), (64, 4), (80, 4),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("wrong", "severity"), [(False, "note"), (True, "warning")])

@@ -76,8 +76,9 @@ class Looking(keras.callbacks.Callback):
         self._visit(self._before + batch)
 
     def on_train_batch_end(self, batch, logs=None):
-        # On JAX and PyTorch in another thread, while the next step is computed: what is seen is acted upon later.
-        self._step = self._before + batch + 1
+        # On JAX and PyTorch in other threads, while the next step is computed, and not in order: what is seen is acted
+        # upon later.
+        self._step = max(self._step, self._before + batch + 1)
         loss = (logs or {}).get("loss")
         if loss is not None and not math.isfinite(loss) and not self._was_bad:
             self._bad = self._was_bad = True  # the mean over the epoch will not be finite again
