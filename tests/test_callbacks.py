@@ -828,8 +828,6 @@ def test_terminal_after_an_interrupt():
     # The signal comes in the middle of an epoch and not of a write to the terminal, whose rest would then be missing.
     body = TRAINING + (
         "    import signal\n"
-        # Ignored where a shell runs the tests in its background.
-        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "    class ControlC(keras.callbacks.Callback):\n"
         "        def on_epoch_begin(self, epoch, logs=None): self.epoch = epoch\n"
         "        def on_train_batch_begin(self, batch, logs=None):\n"
