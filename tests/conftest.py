@@ -45,6 +45,12 @@ def real_data():
 
 
 @pytest.fixture(autouse=True)
+def seeded():
+    """A test that fails fails again, whatever ran before it."""
+    keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(autouse=True)
 def frozen():
     """What TensorFlow keeps of a test is not looked through again, which takes longer with each test."""
     yield
