@@ -17,8 +17,8 @@ MODELS = {
 }
 #: The default of `data.load`. A look costs as much as one to two steps of that size, whatever a step's own is.
 BATCH = 64
-#: Of an epoch. Two epochs are counted: two looks of light mode, eight of the default.
-STEPS = 256
+#: Steps between looks, in light mode or not.
+EVERY = {False: 64, True: 512}
 
 
 def training(name, light):
@@ -26,7 +26,9 @@ def training(name, light):
     from keras_cookbook import callbacks
 
     shape, arguments = MODELS[name]
-    data = batched(*examples(shape, 10, BATCH * STEPS, arguments.get("vocabulary_size", 0)), BATCH)
+    # Two epochs are counted: two looks of light mode, four of the default.
+    steps = max(128, EVERY[light])
+    data = batched(*examples(shape, 10, BATCH * steps, arguments.get("vocabulary_size", 0)), BATCH)
 
     def run():
         model = recipe(name)(shape, 10, **arguments)
@@ -36,9 +38,7 @@ def training(name, light):
 
 
 def watched(name, light):
-    mode = "looks at every 256th step" if light else "looks at every 64th step"
-
-    @case(f"`{name}` with `TrainingDoctor`, {mode}", "the same without", rounds=3, warm_up=0)
+    @case(f"`{name}` with `TrainingDoctor`, looks every {EVERY[light]} steps", "the same without", rounds=3, warm_up=0)
     def sides():
         """What it costs."""
         return Side(training, name=name, light=light)

@@ -553,6 +553,12 @@ def test_it_looks_before_the_first_step():
     assert (doctor.findings[0].code, doctor.findings[0].epoch) == ("learning_rate_range", None)
 
 
+def test_light_mode_looks_more_rarely():
+    doctor = TrainingDoctor(every=2, light=True, probe=(X[:64], Y[:64]), tell=False)
+    net(relu()).fit(X, Y, batch_size=16, epochs=3, verbose=0, callbacks=[doctor])
+    assert [look.step for look in doctor.looks] == [1, 2, 4, 8, 16, 32, 48, 60]
+
+
 def test_steps_that_end_out_of_order_are_counted():
     """On JAX and PyTorch they end in several threads."""
 

@@ -47,7 +47,7 @@ class TrainingDoctor(Looking):
         action: What an error leads to: "warn" (it is told, as all findings are), "stop", or "rollback": weights and
             optimizer of the last good look come back and the learning rate is divided by 10, three times at most.
         every: Steps between looks.
-        light: Looks at a quarter as many steps.
+        light: Looks at an eighth as many steps.
         probe: (x, y) or (x, y, sample_weight) of arrays to look at the model with.
         tell: Whether findings are warned of when they are found; notes are not.
 
@@ -66,7 +66,7 @@ class TrainingDoctor(Looking):
         if action not in ACTIONS:
             raise ValueError(f"action must be one of {', '.join(map(repr, ACTIONS))}, got {action!r}")
         self.action, self.tell = action, tell
-        self.every *= 4 if light else 1
+        self.every *= 8 if light else 1
         self.findings, self.course, self._call, self._within_fit = [], Course(), {}, False
         self.culprit = None
 
