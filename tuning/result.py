@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_cookbook import recipes
 from keras_cookbook.callbacks import save_model
+from keras_cookbook.callbacks.resume.randomness import seeded
 
 from .trials.trial import network_of
 
@@ -125,9 +126,10 @@ class Search:
         arguments = network_of(best["values"])
         factory = recipes.get(best["values"].get("recipe", self.recipe))
         x, y = (np.concatenate(parts) for parts in zip(data.arrays("train"), data.arrays("validation"), strict=True))
-        model = factory(**factory.recipe.sizes(data) | arguments, seed=self.settings.get("seed", 0))
-        size = best["values"]["batch_size"]
-        model.fit(x, y, batch_size=size, epochs=epochs or best["best_epoch"], verbose=0)
+        size, seed = best["values"]["batch_size"], self.settings.get("seed", 0)
+        with seeded(seed):
+            model = factory(**factory.recipe.sizes(data) | arguments, seed=seed)
+            model.fit(x, y, batch_size=size, epochs=epochs or best["best_epoch"], verbose=0)
         save_model(model, Path(self.folder) / "retrained.keras")
         return model
 

@@ -7,6 +7,7 @@ from keras_cookbook import recipes
 from keras_cookbook.callbacks.checkpoint import strict
 from keras_cookbook.callbacks.report import splits
 from keras_cookbook.callbacks.report.facts import fingerprint
+from keras_cookbook.callbacks.resume.randomness import generators_restored
 from keras_cookbook.callbacks.workers import is_chief, together
 from keras_cookbook.recipes._heads import HEADS, default_objective
 from keras_cookbook.recipes._kinds import Choice, Integer, Real, nearest
@@ -23,6 +24,7 @@ from .trials.pruning import RULES
 from .trials.trial import Plan
 
 
+@generators_restored()
 def search(
     recipe,
     data,

@@ -8,7 +8,8 @@ import numpy as np
 
 from ..logs import inner_optimizers
 from ..report.plots import BLUE, GREEN, GREY, ORANGE, RED, axes, finish
-from ..resume.state import assign, random_state, set_random_state, values_of, variables_of
+from ..resume.randomness import random_state, set_random_state
+from ..resume.state import assign, values_of, variables_of
 from .restored import check_model, restored
 from .rows import Rows, check_count, read
 from .rules import answers, confidence, geometric_median, has_diverged, smooth, why_not

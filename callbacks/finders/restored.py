@@ -2,13 +2,12 @@
 
 import collections
 import contextlib
-import random
-import sys
 
 import keras
 import numpy as np
 
-from ..resume.state import random_state, set_random_state, variables_of
+from ..resume.randomness import generators_restored
+from ..resume.state import variables_of
 
 #: The compiled functions that Keras keeps on a model.
 FUNCTIONS = ("train_function", "test_function", "predict_function")
@@ -34,13 +33,14 @@ def restored(model: keras.Model):
         ValueError: The model has no weights yet, or is not compiled.
     """
     check_model(model)
-    start = _Start(model)
-    try:
-        for name in FUNCTIONS:
-            setattr(model, name, None)
-        yield
-    finally:
-        start.put_back()
+    with generators_restored():  # at last, since to make or to fill a variable may draw
+        start = _Start(model)
+        try:
+            for name in FUNCTIONS:
+                setattr(model, name, None)
+            yield
+        finally:
+            start.put_back()
 
 
 def check_model(model):
@@ -55,7 +55,6 @@ def check_model(model):
 
 class _Start:
     def __init__(self, model):
-        self.random, self.keras_seeds = random_state(), _keras_seeds()
         self.attributes, self.contents, variables = _look_through(model)
         # A metric that was given as an object is found, where a model that has not been trained does not name it yet.
         variables += [variable for group in variables_of(model).values() for variable in group]
@@ -63,8 +62,7 @@ class _Start:
         self.values = [(variable, variable.trainable, np.array(variable.numpy())) for variable in variables]
 
     def put_back(self):
-        # First which objects there are, then what the variables among them hold, and the generators at last, since
-        # to make or to fill a variable may draw.
+        # First which objects there are, then what the variables among them hold.
         for plain, container, content in self.contents:
             _refill(plain, container, content)
         for thing, attributes in self.attributes:
@@ -74,8 +72,6 @@ class _Start:
             variable.assign(value)
             if variable.trainable != trainable:
                 variable.trainable = trainable
-        set_random_state(self.random)
-        _set_keras_seeds(self.keras_seeds)
 
 
 def _look_through(model):
@@ -131,29 +127,3 @@ def _refill(plain, container, content):
         plain.clear(container)
         for key, value in content:
             plain.__setitem__(container, key, value)
-
-
-def _keras_seeds():
-    """The generator that `keras.random` draws from without a seed and its state, and TensorFlow's for seeds of ops."""
-    # Neither has a public name.
-    module = sys.modules[keras.random.SeedGenerator.__module__]
-    generator = module.global_state.get_global_attribute(module.GLOBAL_SEED_GENERATOR)
-    found = {"keras": (generator, None if generator is None else np.array(generator.state.numpy()))}
-    if "tensorflow" in sys.modules:
-        from tensorflow.python.eager import context
-
-        own = getattr(context.context(), "_rng", None)
-        found["tensorflow"] = own.getstate() if isinstance(own, random.Random) else None
-    return found
-
-
-def _set_keras_seeds(found):
-    module = sys.modules[keras.random.SeedGenerator.__module__]
-    generator, state = found["keras"]
-    module.global_state.set_global_attribute(module.GLOBAL_SEED_GENERATOR, generator)
-    if generator is not None:
-        generator.state.assign(state)
-    if found.get("tensorflow"):
-        from tensorflow.python.eager import context
-
-        context.context()._rng.setstate(found["tensorflow"])

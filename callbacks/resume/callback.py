@@ -13,10 +13,11 @@ from keras import callbacks as kc
 from ..workers import is_chief, together
 from .data import TrainingData
 from .generations import Generations, Writer
+from .randomness import random_state, set_random_state
 from .settings import compare, settings_of
 from .signals import Agreement, Signals
 from .skip import Skip
-from .state import CallbackStates, assign, pack, random_state, set_random_state, unpack, values_of, variables_of
+from .state import CallbackStates, assign, pack, unpack, values_of, variables_of
 
 #: A save is put off until training has lasted so many times as long as the last one took.
 _PAUSE = 50

@@ -1,8 +1,6 @@
-"""What a training consists of, as plain values: variables, random generators, the state of callbacks."""
+"""What a training consists of, as plain values: variables and the state of callbacks."""
 
 import copy
-import random
-import sys
 
 import keras
 import numpy as np
@@ -94,36 +92,6 @@ def assign(variables: list, values: list):
             continue
         for part, own in zip(_parts(variable), value, strict=True):
             part.assign(own)
-
-
-def random_state() -> dict:
-    """The states of the random generators of Python, NumPy, PyTorch and TensorFlow, of those that are in use.
-
-    Seed generators of Keras are variables of the model. Draws of `tf.random.*` without a generator, and of
-    `keras.random.*` without a seed, have a state that cannot be read.
-    """
-    states = {"python": random.getstate(), "numpy": np.random.get_state()}
-    if keras.backend.backend() == "torch":
-        torch = sys.modules["torch"]
-        states["torch"] = torch.get_rng_state().numpy()
-        if torch.cuda.is_available():
-            states["cuda"] = [state.numpy() for state in torch.cuda.get_rng_state_all()]
-    if keras.backend.backend() == "tensorflow":
-        states["tensorflow"] = sys.modules["tensorflow"].random.get_global_generator().state.numpy()
-    return states
-
-
-def set_random_state(states: dict):
-    """Puts the generators back into these states."""
-    random.setstate(states["python"])
-    np.random.set_state(states["numpy"])
-    if "torch" in states:
-        torch = sys.modules["torch"]
-        torch.set_rng_state(torch.from_numpy(states["torch"]))
-        if "cuda" in states:
-            torch.cuda.set_rng_state_all([torch.from_numpy(state) for state in states["cuda"]])
-    if "tensorflow" in states:
-        sys.modules["tensorflow"].random.get_global_generator().reset(states["tensorflow"])
 
 
 class CallbackStates:

@@ -51,7 +51,7 @@ def load(
         test: Share of the training rows for testing, 0 <= test < 1. With 0, none is cut.
         batch_size: Rows per batch.
         image_size: (height, width) that images are resized to; by default the size of a folder's first image.
-        seed: Seeds the cut and the order of the training rows.
+        seed: Seeds the cut and, with TensorFlow's global seed where there is one, the order of the training rows.
         memory: Images and TFDS arrays of more bytes than this are read from disk while training. They are not
             searched for leaks, and TFDS sets among them are cut by position. Texts are always held in memory.
 

@@ -29,7 +29,7 @@ def windows(series, history, horizon=1, *, target=None, stride=1, validation=0.1
         validation: Share of the steps for validation, 0 <= validation < 1, or their number. With 0, none.
         test: Share of the steps for testing, 0 <= test < 1, or their number. With 0, none.
         batch_size: Windows per batch.
-        seed: Seeds the order of the training windows.
+        seed: Seeds the order of the training windows, with TensorFlow's global seed where there is one.
 
     Returns:
         A `Data` of kind `"sequences"`, whose rows are windows, with batches `(x, y)`:

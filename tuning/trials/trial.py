@@ -13,6 +13,7 @@ import numpy as np
 from keras_cookbook import callbacks as cookbook_callbacks
 from keras_cookbook import recipes
 from keras_cookbook.callbacks import save_model
+from keras_cookbook.callbacks.resume.randomness import seeded
 from keras_cookbook.callbacks.workers import is_chief
 
 from .devices import check_strategy, scope
@@ -140,7 +141,7 @@ class Trials:
         factory = plan.factories[job.values.get("recipe", next(iter(plan.factories)))]
         data = plan.data.batched(job.values["batch_size"])
         stops, chosen = self._callbacks(job, execution, seconds)
-        with scope(plan.strategy):
+        with scope(plan.strategy), seeded(plan.seed + execution):
             # A search that ended has no files left to go on with: then from the beginning.
             goes_on = job.goes_on and model_path(job.folder, job.goes_on).exists()
             first = job.initial_epoch if goes_on else 0

@@ -10,7 +10,7 @@ from ...finders.learning_rate import find_learning_rate
 from ...fit import fit
 from ...report.splits import read
 from ...report.tasks import TASKS, in_one_form, predict, task_of
-from ...resume.state import random_state, set_random_state
+from ...resume.randomness import seeded
 from ..preflight.losses import is_one_hot
 from .changes import OF_FIT, again, grouped
 from .prescriptions import highest_rate
@@ -64,9 +64,7 @@ def try_changes(doctor, code: str, model, changes: dict, call: dict, seed: int, 
         looks_for_rate: Whether a learning rate among the changes is only what to fall back on, where
             `find_learning_rate` gives no answer.
     """
-    state = random_state()
-    try:
-        keras.utils.set_random_seed(seed)
+    with seeded(seed):
         data = _Data(call, changes)
         new = again(model, changes, data.x)
         if looks_for_rate and "learning_rate" in changes and (rate := _rate(new, data, call)):
@@ -75,8 +73,6 @@ def try_changes(doctor, code: str, model, changes: dict, call: dict, seed: int, 
         batch = {name: value for name, value in changes.items() if name in OF_FIT}
         fit(new, **data.arguments(batch), verbose=0, callbacks=[doctor])
         measure, (before, after) = _measured([model, new], data)
-    finally:
-        set_random_state(state)
     return Trial(code, changes, measure, before, after, doctor.findings, new)
 
 
