@@ -7,7 +7,7 @@ from keras_cookbook import recipes
 from keras_cookbook.callbacks.checkpoint import strict
 from keras_cookbook.callbacks.report import splits
 from keras_cookbook.callbacks.report.facts import fingerprint
-from keras_cookbook.callbacks.resume.randomness import generators_restored
+from keras_cookbook.callbacks.resume.randomness import generators_restored, seeded
 from keras_cookbook.callbacks.workers import is_chief, together
 from keras_cookbook.recipes._heads import HEADS, default_objective
 from keras_cookbook.recipes._kinds import Choice, Integer, Real, nearest
@@ -169,7 +169,7 @@ def search(
     display = Display(found, max_trials, space.names, progress)
     where = place_of(workers, plan, display.epoch, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with display, where:
+    with display, where, seeded(seed):
         Loop(found, proposals, where, limits, keep, display, hparams).run()
     return found
 

@@ -39,15 +39,25 @@ def set_random_state(states: dict):
         sys.modules["tensorflow"].random.get_global_generator().reset(states["tensorflow"])
 
 
+#: Seed -> all generators, as setting it left them.
+_BEGINNINGS = {}
+
+
 @contextlib.contextmanager
 def seeded(seed: int):
     """What is computed within follows from the seed, and what is drawn afterwards is as if it had not been.
 
     TensorFlow mixes the seed of an operation, as that of a shuffle in `tf.data`, with a global one: only with both it
-    is the same everywhere.
+    is the same everywhere. When its global seed changes it forgets the kernels of all that is compiled: what is seeded
+    again and again should stand within another `seeded` of the same seed.
     """
     with generators_restored():
-        keras.utils.set_random_seed(seed)
+        context = _of_tensorflow()
+        if seed in _BEGINNINGS and context is not None and context._seed == seed:
+            _set_generators(_BEGINNINGS[seed])
+        else:
+            keras.utils.set_random_seed(seed)
+            _BEGINNINGS[seed] = _generators()
         yield
 
 
@@ -55,12 +65,21 @@ def seeded(seed: int):
 def generators_restored():
     """Afterwards all generators and global seeds are as they were: those of Python, NumPy, Keras, and TensorFlow or
     PyTorch."""
-    states, seeds = random_state(), _seeds()
+    found = _generators()
     try:
         yield
     finally:
-        set_random_state(states)
-        _set_seeds(seeds)
+        _set_generators(found)
+
+
+def _generators():
+    return random_state(), _seeds()
+
+
+def _set_generators(found):
+    states, seeds = found
+    set_random_state(states)
+    _set_seeds(seeds)
 
 
 def _seeds():

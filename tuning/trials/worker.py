@@ -33,22 +33,26 @@ def work(address, key, number):
             pass
         os._exit(0)  # the search is gone, or wants no more: nothing here is worth waiting for
 
+    from keras_cookbook.callbacks.resume.randomness import seeded
+
     from .trial import Trials, cause
 
     threading.Thread(target=listen, daemon=True).start()
-    trials = Trials(jobs.get(), lambda *done: send("epoch", done), stop.is_set)
+    plan = jobs.get()
+    trials = Trials(plan, lambda *done: send("epoch", done), stop.is_set)
 
     def send(*message):
         connection.send_bytes(pickle.dumps(message))
 
-    while True:
-        job = jobs.get()
-        try:
-            outcome = trials.run(job)
-        except Exception as error:
-            send("failed", cause(error), memory())
-        else:
-            send("done", outcome, memory())
+    with seeded(plan.seed):
+        while True:
+            job = jobs.get()
+            try:
+                outcome = trials.run(job)
+            except Exception as error:
+                send("failed", cause(error), memory())
+            else:
+                send("done", outcome, memory())
 
 
 def memory() -> int:
