@@ -56,7 +56,7 @@ def seeded(seed: int):
         if seed in _BEGINNINGS and context is not None and context._seed == seed:
             _set_generators(_BEGINNINGS[seed])
         else:
-            keras.utils.set_random_seed(seed)
+            keras.utils.set_random_seed(int(seed))
             _BEGINNINGS[seed] = _generators()
         yield
 
