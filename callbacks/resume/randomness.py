@@ -84,11 +84,10 @@ def _set_generators(found):
 
 def _seeds():
     """What has no public name: Keras' global seed, the generator that `keras.random` draws from without a seed and its
-    state, and TensorFlow's global seed and its generator of seeds for operations."""
-    state, names = _of_keras()
-    found = {name: state.get_global_attribute(name) for name in names}
-    generator = found[names[1]]
-    found["state"] = None if generator is None else np.array(generator.state.numpy())
+    state; TensorFlow's global seed, and its generator of seeds for operations."""
+    kept, names = _of_keras()
+    seed, generator = map(kept.get_global_attribute, names)
+    found = {"keras": (seed, generator, None if generator is None else np.array(generator.state.numpy()))}
     if (context := _of_tensorflow()) is not None:
         own = getattr(context, "_rng", None)
         found["tensorflow"] = context._seed, own.getstate() if isinstance(own, random.Random) else None
@@ -96,24 +95,24 @@ def _seeds():
 
 
 def _set_seeds(found):
-    state, names = _of_keras()
-    for name in names:
-        state.set_global_attribute(name, found[name])
-    if found[names[1]] is not None:
-        found[names[1]].state.assign(found["state"])
+    kept, names = _of_keras()
+    *values, state = found["keras"]
+    for name, value in zip(names, values, strict=True):
+        kept.set_global_attribute(name, value)
+    if state is not None:
+        values[1].state.assign(state)
     if "tensorflow" in found:
-        context, (seed, own) = _of_tensorflow(), found["tensorflow"]
+        context, (seed, state) = _of_tensorflow(), found["tensorflow"]
         if context._seed != seed:
             context._set_global_seed(seed)
-        if own is not None:
-            context._rng.setstate(own)
+        if state is not None:
+            context._rng.setstate(state)
 
 
 def _of_keras():
     """Where Keras keeps what is global, and the names of its seed and of its generator."""
-    seeds, generators = (
-        sys.modules[one.__module__] for one in (keras.utils.set_random_seed, keras.random.SeedGenerator)
-    )
+    seeds = sys.modules[keras.utils.set_random_seed.__module__]
+    generators = sys.modules[keras.random.SeedGenerator.__module__]
     return generators.global_state, (seeds.GLOBAL_RANDOM_SEED, generators.GLOBAL_SEED_GENERATOR)
 
 

@@ -33,26 +33,27 @@ def work(address, key, number):
             pass
         os._exit(0)  # the search is gone, or wants no more: nothing here is worth waiting for
 
-    from keras_cookbook.callbacks.resume.randomness import seeded
+    import keras
 
     from .trial import Trials, cause
 
     threading.Thread(target=listen, daemon=True).start()
     plan = jobs.get()
+    # That of its trials, set once: TensorFlow forgets the kernels of all that is compiled when its seed changes.
+    keras.utils.set_random_seed(int(plan.seed))
     trials = Trials(plan, lambda *done: send("epoch", done), stop.is_set)
 
     def send(*message):
         connection.send_bytes(pickle.dumps(message))
 
-    with seeded(plan.seed):
-        while True:
-            job = jobs.get()
-            try:
-                outcome = trials.run(job)
-            except Exception as error:
-                send("failed", cause(error), memory())
-            else:
-                send("done", outcome, memory())
+    while True:
+        job = jobs.get()
+        try:
+            outcome = trials.run(job)
+        except Exception as error:
+            send("failed", cause(error), memory())
+        else:
+            send("done", outcome, memory())
 
 
 def memory() -> int:
